@@ -1,0 +1,3 @@
+"""headgate: one gate for every model."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Who may ask: callers, their keys, and the one gate that admits."""

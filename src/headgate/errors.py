@@ -1,0 +1,249 @@
+"""The error family: every failure that headgate can name, with the facts a door needs to answer it.
+
+HeadgateError
+├── ConfigError                     start-up only: a setting is wrong; names its source and what was expected
+├── CallerError                     the request is at fault; no other target would help
+│   ├── BadRequest              400
+│   │   └── BodyTooLarge        413
+│   ├── NotAuthenticated        401
+│   ├── NotAllowed              403
+│   ├── NotFound                404
+│   │   └── ModelNotFound       404
+│   └── MethodNotAllowed        405
+├── HouseError                      headgate itself cannot serve just now
+│   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
+│   ├── WireNotServed           400  no target of the plan can carry what was asked
+│   ├── KeysUnavailable         503  an unknown key cannot be checked because the database does not answer
+│   ├── JournalUnavailable      503  nothing is served that could not be accounted for
+│   ├── ShuttingDown            503
+│   └── InternalError           500
+└── UpstreamError                   a provider failed; carries what it said
+    ├── UpstreamUnreachable     502  refused, DNS, TLS, reset before the answer
+    ├── UpstreamTimeout         504
+    ├── UpstreamAuthFailed      502  our credential was refused: our fault, never the caller's
+    ├── UpstreamRateLimited     429
+    ├── UpstreamRefused         4xx  the provider refused this request: passed on, not retried
+    ├── UpstreamFailed          5xx  the provider failed: answered as 502, or 503 when overloaded
+    └── UpstreamProtocolError   502  junk, an empty answer, a broken frame
+        └── StreamCut           502  a stream ended before its own end mark
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+
+class HeadgateError(Exception):
+    """A failure with everything that a door needs: status, code, type, level, and whether another target would help."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    type: ClassVar[str] = "api_error"
+    level: ClassVar[int] = logging.WARNING
+    elsewhere: ClassVar[bool] = False
+    """Would another target help?"""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code_said = code or self.code
+
+    @property
+    def status_said(self) -> int:
+        """The HTTP status for the caller; an upstream's own where it is passed on."""
+        return self.status
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that belong to this error, such as `www-authenticate` or `retry-after`."""
+        return []
+
+
+class ConfigError(HeadgateError):
+    """A setting that cannot be used. The message names its file and line (or variable) and what was expected."""
+
+    code = "config_error"
+    level = logging.ERROR
+
+
+class CallerError(HeadgateError):
+    status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+    level = logging.INFO
+
+
+class BadRequest(CallerError):
+    """`param` is the path to the field at fault, such as `messages[2].content`."""
+
+
+class BodyTooLarge(BadRequest):
+    status = 413
+    code = "request_too_large"
+
+
+class NotAuthenticated(CallerError):
+    status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"www-authenticate", b"Bearer")]
+
+
+class NotAllowed(CallerError):
+    status = 403
+    code = "forbidden"
+    type = "permission_error"
+
+
+class NotFound(CallerError):
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(CallerError):
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"allow", self.allow.encode())]
+
+
+class HouseError(HeadgateError):
+    status = 503
+    code = "service_unavailable"
+
+
+class ProviderNotConfigured(HouseError):
+    code = "provider_not_configured"
+    elsewhere = True
+
+
+class WireNotServed(HouseError):
+    status = 400
+    code = "not_supported_by_model"
+    type = "invalid_request_error"
+    level = logging.INFO
+    elsewhere = True
+
+
+class KeysUnavailable(HouseError):
+    code = "keys_unavailable"
+    level = logging.ERROR
+
+
+class JournalUnavailable(HouseError):
+    code = "journal_unavailable"
+    level = logging.ERROR
+
+
+class ShuttingDown(HouseError):
+    code = "shutting_down"
+    level = logging.INFO
+
+
+class InternalError(HouseError):
+    status = 500
+    code = "internal_error"
+    level = logging.ERROR
+
+
+class UpstreamError(HeadgateError):
+    """A provider's failure.
+
+    `upstream_status` is what it answered (0: no answer). `retry_after_s` is its own wish, clamped to 0…3600.
+    `provider` is set by the engine, which knows whom it asked.
+    """
+
+    status = 502
+    code = "upstream_error"
+    type = "upstream_error"
+    elsewhere = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        upstream_status: int = 0,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.upstream_status = upstream_status
+        self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), 3600.0)
+        self.provider = ""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        if self.retry_after_s is None:
+            return []
+        return [
+            (b"retry-after", b"%d" % -(-self.retry_after_s // 1)),
+            (b"retry-after-ms", b"%d" % (self.retry_after_s * 1000)),
+        ]
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    type = "timeout_error"
+
+
+class UpstreamAuthFailed(UpstreamError):
+    code = "upstream_auth_error"
+    level = logging.ERROR
+
+
+class UpstreamRateLimited(UpstreamError):
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider says that this request is wrong. Its status (400, 404, 409, 413, 422 …) is passed on."""
+
+    code = "upstream_refused"
+    type = "invalid_request_error"
+    level = logging.INFO
+    elsewhere = False
+
+    @property
+    def status_said(self) -> int:
+        return self.upstream_status if 400 <= self.upstream_status < 500 else 400
+
+
+class UpstreamFailed(UpstreamError):
+    """The provider failed (5xx). Overload (503, 529) is said as 503, everything else as 502."""
+
+    code = "upstream_failed"
+
+    @property
+    def status_said(self) -> int:
+        return 503 if self.upstream_status in (503, 529) else 502
+
+
+class UpstreamProtocolError(UpstreamError):
+    code = "upstream_protocol_error"
+
+
+class StreamCut(UpstreamProtocolError):
+    code = "upstream_stream_cut"

@@ -1,0 +1,1 @@
+"""Who answers: one file a service, facts before methods, no network code."""

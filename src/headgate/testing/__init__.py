@@ -1,0 +1,1 @@
+"""What users test with: a fake upstream and a whole gateway on real sockets, and the conformance suite."""

@@ -1,0 +1,94 @@
+"""The nouns that every room shares: plain frozen structs, no behaviour beyond what their own fields say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Secret:
+    """A string that shows itself only to `reveal()`: never in a repr, a log, an error or an encoded struct."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+Role = Literal["owner", "caller"]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks. `key_id` is what a usage row keeps; an `owner` may use the admin routes, a `caller` may not."""
+
+    key_id: str
+    name: str
+    role: Role = "caller"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One provider + one upstream model + one credential (by name; the secret stays with the provider)."""
+
+    provider: str
+    model: str
+    credential: str = "default"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Where a request may go, best first. `why` says which rule found it: alias, provider, prefix or catalogue."""
+
+    asked: str
+    targets: tuple[Target, ...]
+    why: str
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens of one request. `prompt` includes cached tokens, as OpenAI counts them.
+
+    `cached` were read from the provider's prompt cache, `cache_written` were stored there, `reasoning` are part of
+    `completion`. `cost_nano` is the price in nanodollars when the provider itself said it, else None: never a guess.
+    `estimated` marks counts that no provider reported.
+    """
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
+    cost_nano: int | None = None
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+class ModelCard(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of a model list. Prices are USD for 1,000 tokens; None where nobody said."""
+
+    id: str
+    provider: str
+    name: str = ""
+    created: int = 0
+    context_length: int | None = None
+    prompt_price_per_1k: float | None = None
+    completion_price_per_1k: float | None = None
+    kind: str = "text"

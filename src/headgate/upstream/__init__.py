@@ -1,0 +1,1 @@
+"""The wire out: the only place that talks to providers' servers."""

@@ -1,0 +1,1 @@
+"""What travels: public formats as pure functions of bytes."""

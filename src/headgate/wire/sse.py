@@ -1,0 +1,98 @@
+"""Server-sent events as bytes: whole events out of any split of a stream (WHATWG HTML §9.2.6)."""
+
+from __future__ import annotations
+
+import re
+
+from headgate.errors import UpstreamProtocolError
+
+EVENT_LIMIT = 8 * 1024 * 1024
+"""The longest single event that is held while its end has not come, in bytes."""
+
+BOM = b"\xef\xbb\xbf"
+DONE = b"data: [DONE]\n\n"
+
+
+class Splitter:
+    """Cuts a byte stream at event ends. Line ends become LF, a leading byte-order mark goes; nothing else changes.
+
+    What `feed` returns, joined, is the same for every split of the input.
+    """
+
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self._limit = limit
+        self._held = bytearray()
+        self._cr = False
+        self._fresh = True
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Returns all events that are complete now, as they came, each with its closing blank line.
+
+        Raises `UpstreamProtocolError` when one event grows past the limit.
+        """
+        if self._fresh:
+            chunk = self._without_mark(chunk)
+        if self._cr or b"\r" in chunk:
+            chunk = self._with_plain_line_ends(chunk)
+        if not self._held and chunk.endswith(b"\n\n"):
+            return chunk
+        held = self._held
+        searched = max(len(held) - 1, 0)
+        held += chunk
+        end = held.rfind(b"\n\n", searched)
+        if end < 0:
+            if len(held) > self._limit:
+                raise UpstreamProtocolError(f"an event of the provider's stream is longer than {self._limit} bytes")
+            return b""
+        events = bytes(held[: end + 2])
+        del held[: end + 2]
+        return events
+
+    def _without_mark(self, chunk: bytes) -> bytes:
+        chunk = bytes(self._held) + chunk
+        self._held.clear()
+        if len(chunk) < len(BOM) and BOM.startswith(chunk):
+            self._held += chunk
+            return b""
+        self._fresh = False
+        return chunk.removeprefix(BOM)
+
+    def _with_plain_line_ends(self, chunk: bytes) -> bytes:
+        if not chunk:
+            return chunk
+        if self._cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._cr = chunk.endswith(b"\r") or (self._cr and not chunk)
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def finish(self) -> bytes:
+        """What is left without its blank line: an event that the end of the stream closed, or half of one."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+_FIELD = re.compile(rb"^(data|event):[ ]?(.*)$", re.M)
+
+
+def read(events: bytes) -> list[tuple[str, bytes]]:
+    """Reads whole events (`Splitter` output) into (event name, data); comments and events without data go."""
+    found = []
+    for block in events.split(b"\n\n"):
+        name = ""
+        data: list[bytes] = []
+        for field, value in _FIELD.findall(block):
+            if field == b"data":
+                data.append(value)
+            else:
+                name = value.decode("utf-8", "replace")
+        if data:
+            found.append((name, data[0] if len(data) == 1 else b"\n".join(data)))
+    return found
+
+
+def write(data: bytes, event: str = "") -> bytes:
+    """One event. `data` holds no line end: JSON never does."""
+    if event:
+        return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
+    return b"data: " + data + b"\n\n"

@@ -92,3 +92,33 @@ class ModelCard(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_price_per_1k: float | None = None
     completion_price_per_1k: float | None = None
     kind: str = "text"
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """What one request was: the row that the journal, the database, the log line, the metrics and the traces share.
+
+    Times: `at_us` is epoch microseconds when the request came; the others are durations in microseconds on the
+    monotonic clock. `upstream_us` is the time spent waiting for providers, so `total_us - upstream_us` is our own.
+    `status` is the HTTP status that the caller got: 499 where it left before the end, 0 where the process died before
+    the end was known. `error` is the error's code, empty for success. `partial` marks a stream that did not reach its
+    own end: its usage is what had passed until then.
+    """
+
+    request_id: str
+    at_us: int
+    key_id: str
+    key_name: str
+    route: str
+    model_asked: str = ""
+    model_served: str = ""
+    provider: str = ""
+    stream: bool = False
+    attempts: int = 0
+    status: int = 0
+    error: str = ""
+    partial: bool = False
+    usage: Usage | None = None
+    first_token_us: int | None = None
+    upstream_us: int = 0
+    total_us: int = 0
+    session: str = ""

@@ -33,6 +33,7 @@ class Ask(msgspec.Struct, frozen=True):
     fields: Fields
     stream: bool = False
     counts: bool = False
+    choices: int = 1
     max_completion: int | None = None
 
 

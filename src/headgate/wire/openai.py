@@ -1,0 +1,381 @@
+"""What OpenAI's routes share: opening a body, usage, errors, and following a stream whose bytes pass unchanged."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from headgate.errors import (
+    BadRequest,
+    HeadgateError,
+    StreamCut,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamProtocolError,
+    UpstreamRateLimited,
+)
+from headgate.types import Usage
+from headgate.wire import sse
+from headgate.wire.base import Ask, Fields, Look, Passage, TextWire, Wire, encode
+
+Count = int | float | None
+TokenLimit = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
+Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class Envelope(msgspec.Struct):
+    """The fields that the road reads; everything else stays undecoded."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
+    n: Choices | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+_fields = msgspec.json.Decoder(Fields).decode
+_PATH = re.compile(r"^(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?$", re.S)
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+
+def open_body(body: bytes) -> Fields:
+    """Opens a body at its top level. Raises `BadRequest` for anything that is not one JSON object in UTF-8."""
+    try:
+        if not body.isascii():
+            body.decode()
+        return _fields(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: byte {error.start} cannot be read") from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except msgspec.ValidationError:
+        raise BadRequest("the body must be a JSON object") from None
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def bad_request(error: msgspec.ValidationError) -> BadRequest:
+    """The caller's view of a failed validation: the message without the library's path, the path as `param`."""
+    message, path = _PATH.match(str(error)).groups()  # type: ignore[union-attr]
+    if missing := _MISSING.search(message):
+        path = f"{path}.{missing[1]}" if path else missing[1]
+    field = path or None
+    return BadRequest(f"`{field}`: {message}" if field else message, param=field)
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: Count = None
+
+
+class _UsageSeen(msgspec.Struct):
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: Count = None
+    cost: Decimal | None = None
+
+
+_usage = msgspec.json.Decoder(_UsageSeen).decode
+
+
+def read_usage(usage: msgspec.Raw | bytes) -> Usage | None:
+    """Reads a usage object as OpenAI and those who imitate it write it; None for `null` and for junk.
+
+    DeepSeek says cache hits in a field of its own; OpenRouter adds the true cost in USD.
+    """
+    try:
+        seen = _usage(usage)
+    except msgspec.DecodeError:
+        return None
+    prompt = seen.prompt_tokens_details or _PromptDetails()
+    completion = seen.completion_tokens_details or _CompletionDetails()
+    cached = seen.prompt_cache_hit_tokens if prompt.cached_tokens is None else prompt.cached_tokens
+    return Usage(
+        prompt=_whole(seen.prompt_tokens),
+        completion=_whole(seen.completion_tokens),
+        cached=_whole(cached),
+        cache_written=_whole(prompt.cache_write_tokens),
+        reasoning=_whole(completion.reasoning_tokens),
+        cost_nano=None if seen.cost is None else nano(seen.cost),
+    )
+
+
+def nano(usd: Decimal) -> int:
+    """US dollars as integer nanodollars, rounded half to even; never negative."""
+    return max(0, round(usd * 1_000_000_000))
+
+
+def _whole(count: Count) -> int:
+    return max(0, int(count)) if count else 0
+
+
+class PromptTokensDetails(msgspec.Struct, frozen=True):
+    cached_tokens: int = 0
+
+
+class CompletionTokensDetails(msgspec.Struct, frozen=True):
+    reasoning_tokens: int = 0
+
+
+class UsageBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Token counts as OpenAI says them. `cost` is in USD, where the provider told it."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+    cost: float | None = None
+
+
+def write_usage(usage: Usage) -> UsageBody:
+    return UsageBody(
+        prompt_tokens=usage.prompt,
+        completion_tokens=usage.completion,
+        total_tokens=usage.total,
+        prompt_tokens_details=PromptTokensDetails(usage.cached) if usage.cached else None,
+        completion_tokens_details=CompletionTokensDetails(usage.reasoning) if usage.reasoning else None,
+        cost=None if usage.cost_nano is None else usage.cost_nano / 1e9,
+    )
+
+
+class ErrorFacts(msgspec.Struct, frozen=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """An error as OpenAI's clients read it."""
+
+    error: ErrorFacts
+
+
+def error_body(error: HeadgateError, request_id: str) -> bytes:
+    """An error answer. OpenAI says the request id in a header, so it is not in the body."""
+    return encode(ErrorBody(ErrorFacts(error.message, error.type, error.param, error.code_said)))
+
+
+def error_event(error: HeadgateError, request_id: str) -> bytes:
+    """An error inside a stream: clients raise on it, and no `[DONE]` follows."""
+    return sse.write(error_body(error, request_id))
+
+
+class _ErrorSeen(msgspec.Struct):
+    message: str | None = None
+    code: str | int | None = None
+    type: str | None = None
+
+
+_error = msgspec.json.Decoder(_ErrorSeen | str).decode
+
+
+def failure_inside(raw: msgspec.Raw | bytes) -> UpstreamError:
+    """An error object that came with a 200: the provider's own status, where its code is one, decides the kind."""
+    try:
+        seen = _error(raw)
+    except msgspec.DecodeError:
+        seen = _ErrorSeen()
+    if isinstance(seen, str):
+        seen = _ErrorSeen(message=seen)
+    message = f"the provider failed: {(seen.message or 'it gave no reason')[:2000]}"
+    status = int(seen.code) if isinstance(seen.code, int) or (seen.code or "").isdecimal() else 0
+    if status == 429 or "rate_limit" in f"{seen.code} {seen.type}":
+        return UpstreamRateLimited(message, upstream_status=429)
+    return UpstreamFailed(message, upstream_status=status)
+
+
+class _Whole(msgspec.Struct):
+    model: str | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    choices: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+_whole_answer = msgspec.json.Decoder(_Whole).decode
+_NOTHING = (b"null", b"false", b'""', b"{}")
+
+
+class OpenAIShape(Wire):
+    """What OpenAI's wires do alike. Subclasses state `envelope`, and `result`: the field that holds the answer."""
+
+    envelope: ClassVar[type[Envelope]]
+    result: ClassVar[str] = "choices"
+    _open: msgspec.json.Decoder[Envelope]
+
+    def __init__(self) -> None:
+        self._open = msgspec.json.Decoder(self.envelope)
+
+    def ask(self, body: bytes) -> Ask:
+        fields = open_body(body)
+        try:
+            seen = self._open.decode(body)
+        except msgspec.ValidationError as error:
+            raise bad_request(error) from None
+        options = seen.stream_options
+        return Ask(
+            model=seen.model,
+            body=body,
+            fields=fields,
+            stream=bool(seen.stream),
+            counts=bool(options and options.include_usage),
+            choices=seen.n or 1,
+            max_completion=seen.max_completion_tokens or seen.max_tokens,
+        )
+
+    def look(self, body: bytes) -> Look:
+        try:
+            seen = _whole_answer(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise UpstreamProtocolError("the provider's answer is not JSON of the expected shape") from None
+        if bytes(seen.error) not in _NOTHING:
+            raise failure_inside(seen.error)
+        if not bytes(getattr(seen, self.result)).startswith(b"["):
+            raise UpstreamProtocolError(f"the provider's answer has no list of `{self.result}`")
+        return Look(usage=read_usage(seen.usage), model=seen.model or "")
+
+    def error(self, error: HeadgateError, request_id: str) -> bytes:
+        return error_body(error, request_id)
+
+    def error_event(self, error: HeadgateError, request_id: str) -> bytes:
+        return error_event(error, request_id)
+
+    def want_usage(self, fields: Fields) -> None:
+        options = msgspec.json.decode(fields.get("stream_options", b"null"), type=dict[str, msgspec.Raw] | None) or {}
+        options["include_usage"] = msgspec.Raw(b"true")
+        fields["stream_options"] = msgspec.Raw(encode(options))
+
+
+class OpenAIWire(OpenAIShape, TextWire):
+    """A text wire whose streams are OpenAI's."""
+
+    def passage(self, ask: Ask) -> Passage:
+        return EventPassage(ask)
+
+
+class _ChunkChoice(msgspec.Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    model: str | None = None
+    choices: list[_ChunkChoice] | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class EventPassage(Passage):
+    """Follows a stream of chunks whose bytes pass. Only events that matter are opened: the first, those with usage, an
+    error or a finish reason, and those that a client must not see (comments before the first event, empty frames, the
+    usage that only we had asked for)."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._splitter = sse.Splitter()
+        self._counts = ask.counts
+        self._unfinished = set(range(ask.choices))
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self.failure or self.ended:
+            return b""
+        events = self._splitter.feed(chunk)
+        if self._begun and not _notable(events):
+            self.pieces += events.count(b"\n\n")
+            return events
+        return self._open_events(events)
+
+    def finish(self) -> bytes:
+        out = b""
+        if rest := self._splitter.finish().strip():
+            out = self._open_events(rest + b"\n\n")
+            if isinstance(self.failure, UpstreamProtocolError):
+                self.failure = None
+        if self.failure or self.ended:
+            return out
+        if self._begun and not self._unfinished:
+            self.ended = True
+            return out + sse.DONE
+        self.failure = StreamCut("the provider's stream ended before its own end mark")
+        return out
+
+    def _open_events(self, events: bytes) -> bytes:
+        out = []
+        for block in events.split(b"\n\n"):
+            block = block.strip(b"\n")
+            if block and self._passes(block):
+                out.append(block)
+            if self.failure or self.ended:
+                break
+        return b"\n\n".join([*out, b""]) if out else b""
+
+    def _passes(self, block: bytes) -> bool:
+        read = sse.read(block)
+        if not read:
+            return self._begun and block.startswith(b":")
+        data = read[0][1].strip()
+        if data == b"[DONE]":
+            self.ended = self._begun
+            if not self._begun:
+                self.failure = UpstreamProtocolError("the provider's stream has no event in it")
+            return self._begun
+        return bool(data) and self._chunk_passes(data)
+
+    def _chunk_passes(self, data: bytes) -> bool:
+        try:
+            chunk = _chunk(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.failure = UpstreamProtocolError("an event of the provider's stream is not JSON of the expected shape")
+            return False
+        if bytes(chunk.error) not in _NOTHING:
+            self.failure = failure_inside(chunk.error)
+            return False
+        self._begun = True
+        self.model = self.model or chunk.model or ""
+        usage = read_usage(chunk.usage) if chunk.usage != _NULL else None
+        if usage is not None:
+            self.usage = usage
+        for choice in chunk.choices or ():
+            if choice.finish_reason:
+                self._unfinished.discard(choice.index)
+        if chunk.choices:
+            self.pieces += 1
+        return bool(chunk.choices) or usage is None or self._counts
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+def _notable(events: bytes) -> bool:
+    return (
+        b'"error"' in events
+        or b"[DONE]" in events
+        or b'"finish_reason":"' in events
+        or b'"finish_reason": "' in events
+        or events.startswith(b"\n")
+        or b"\n\n\n" in events
+        or b"data:\n" in events
+        or b"data: \n" in events
+        or (b'"usage"' in events and events.count(b'"usage"') != events.count(b'"usage":null'))
+    )

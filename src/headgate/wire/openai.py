@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from headgate.types import Usage
 from headgate.wire import sse
 from headgate.wire.base import Ask, Fields, Look, Passage, TextWire, Wire, encode
 
+Body = TypeVar("Body")
 Count = int | float | None
 TokenLimit = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
@@ -71,6 +73,17 @@ def bad_request(error: msgspec.ValidationError) -> BadRequest:
         path = f"{path}.{missing[1]}" if path else missing[1]
     field = path or None
     return BadRequest(f"`{field}`: {message}" if field else message, param=field)
+
+
+def read_body(decode: Callable[[bytes], Body], body: bytes) -> Body:
+    """Decodes a caller's body with a typed decoder. Raises `BadRequest` that names the field."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise bad_request(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        open_body(body)
+        raise BadRequest(f"the body is not JSON: {error}") from None
 
 
 class _PromptDetails(msgspec.Struct):
@@ -226,10 +239,7 @@ class OpenAIShape(Wire):
 
     def ask(self, body: bytes) -> Ask:
         fields = open_body(body)
-        try:
-            seen = self._open.decode(body)
-        except msgspec.ValidationError as error:
-            raise bad_request(error) from None
+        seen = read_body(self._open.decode, body)
         options = seen.stream_options
         return Ask(
             model=seen.model,

@@ -1,27 +1,27 @@
-"""What a provider is: facts first, then at most five small methods, none of which touches a network."""
+"""What a provider is: facts first, then a few small methods, none of which touches a network."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from email.utils import parsedate_to_datetime
-from time import time
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
-from headgate.errors import (
-    UpstreamAuthFailed,
-    UpstreamError,
-    UpstreamFailed,
-    UpstreamProtocolError,
-    UpstreamRateLimited,
-    UpstreamRefused,
-)
+from headgate.config import ProviderSettings
+from headgate.errors import ModelNotFound, UpstreamError, UpstreamProtocolError
+from headgate.providers.failure import failure_from, read_error, scrubber
 from headgate.types import ModelCard, Secret
 from headgate.wire.base import Fields, encode
 from headgate.wire.conversation import AnyEvent, Conversation
 
 Headers = list[tuple[bytes, bytes]]
+
+TokenIds = tuple[int, ...]
+Vector = tuple[float, ...]
+
+T = TypeVar("T")
 
 
 class Provider:
@@ -29,53 +29,94 @@ class Provider:
 
     Subclasses state facts. `paths` maps each wire that the service speaks to the path behind `base_url`; it is the list
     of abilities too. `{model}` in a path is replaced. `renames` and `drops` act on a request's top-level fields.
+    An instance is one configured service: its `name` and `base_url` are the settings' own where these say them.
     """
 
-    name: ClassVar[str] = ""
-    base_url: ClassVar[str] = ""
+    name: str = ""
+    base_url: str = ""
     base_env: ClassVar[tuple[str, ...]] = ()
     """Environment variables that replace `base_url`."""
-    key_env: ClassVar[tuple[str, ...]] = ()
+    key_env: tuple[str, ...] = ()
     """Environment variables that hold the key, the first one being the one to name to a person."""
-    key_needed: ClassVar[bool] = True
+    key_needed: bool = True
     paths: ClassVar[Mapping[str, str]] = {}
     models_path: ClassVar[str] = ""
     """Where the service lists its models; empty: nowhere."""
+    known_models: ClassVar[tuple[str, ...]] = ()
+    """Models that are there without asking, where the settings name none."""
     renames: ClassVar[Mapping[str, str]] = {}
     drops: ClassVar[frozenset[str]] = frozenset()
     responds: ClassVar[bool] = False
-    """Answers by itself through `respond`, without an upstream."""
+    """Answers conversations by itself through `respond`, without an upstream."""
+    embeds: ClassVar[bool] = False
+    """Makes vectors by itself through `embed`, without an upstream."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.base_url = _base(settings.base_url or type(self).base_url, self.paths)
+        if settings.key_env:
+            self.key_env = (settings.key_env,)
+        self.wires = tuple(wire for wire in self.paths if not settings.wires or wire in settings.wires)
+        """The wires that may be used: `paths`, as far as the settings allow them."""
+        self.scrub = scrubber([settings.key.reveal() if settings.key else "", *settings.headers.values()])
+        """Hides the credential, and everything that looks like one, in a text that came from the service."""
+        self._own_headers = {name.lower().encode(): value.encode() for name, value in settings.headers.items()}
+
+    @property
+    def models_url(self) -> str:
+        """Where the service lists its models; empty: nowhere."""
+        return self.base_url + self.models_path if self.models_path else ""
+
+    def url(self, wire: str, model: str) -> str:
+        """The absolute URL for a call. Raises `ModelNotFound` for a model name that would leave the path."""
+        path = self.paths[wire]
+        return self.base_url + (path.replace("{model}", _path_safe(model)) if "{model}" in path else path)
 
     def headers(self, key: Secret | None) -> Headers:
-        """Headers that every call to the service carries, credential included. Never the caller's own credential."""
+        """Headers that every call to the service carries: credential, habits, then the settings' own, which win.
+
+        Names are lower-case. `content-type` is the sender's to add. Never the caller's own credential.
+        """
+        return list({**dict(self.credential(key)), **self._own_headers}.items())
+
+    def credential(self, key: Secret | None) -> Headers:
+        """The headers that show the key, and those that the service wants besides."""
         return [(b"authorization", b"Bearer " + key.reveal().encode())] if key else []
 
     def adjust(self, wire: str, model: str, fields: Fields) -> tuple[str, ...]:
         """Changes a request's fields to this service's habits; returns the names of settings that had to go."""
         for old, new in self.renames.items():
-            if old in fields:
-                value = fields.pop(old)
-                fields.setdefault(new, value)
-        dropped = tuple(name for name in fields if name in self.drops)
-        for name in dropped:
-            del fields[name]
-        return dropped
+            rename(fields, old, new)
+        return drop(fields, self.drops)
 
     def failure(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> UpstreamError:
         """Reads an answer that is not 200 into the error family. `headers` have lower-case names."""
-        return failure_from(self.name, status, headers, body)
+        return failure_from(self.name, status, headers, read_error(body), self.scrub)
 
     def models(self, body: bytes) -> list[ModelCard]:
         """Reads the answer of `models_path`. Raises `UpstreamProtocolError` for junk."""
-        try:
-            listed = msgspec.json.decode(body, type=_ModelList)
-        except msgspec.DecodeError as error:
-            raise UpstreamProtocolError(f"{self.name}: the model list is not readable: {error}") from None
-        return [ModelCard(id=row.id, provider=self.name, created=int(row.created or 0)) for row in listed.data]
+        rows = self.read_models(body, _ModelList).data
+        return [ModelCard(id=row.id, provider=self.name, created=int(row.created or 0)) for row in rows]
+
+    def cards(self) -> list[ModelCard]:
+        """Models that are there without asking."""
+        return [ModelCard(id=name, provider=self.name) for name in self.settings.models or self.known_models]
 
     def respond(self, conversation: Conversation) -> AsyncIterator[AnyEvent]:
         """Answers a conversation without an upstream (only where `responds`)."""
         raise NotImplementedError
+
+    def embed(self, inputs: tuple[str | TokenIds, ...], dimensions: int | None) -> tuple[Vector, ...]:
+        """One vector for each input, without an upstream (only where `embeds`)."""
+        raise NotImplementedError
+
+    def read_models(self, body: bytes, shape: type[T]) -> T:
+        """Decodes a model list. Raises `UpstreamProtocolError` for junk."""
+        try:
+            return msgspec.json.decode(body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UpstreamProtocolError(f"{self.name}: the model list is not readable: {error}") from None
 
 
 class _ModelRow(msgspec.Struct):
@@ -87,69 +128,38 @@ class _ModelList(msgspec.Struct):
     data: list[_ModelRow]
 
 
-class _ErrorFacts(msgspec.Struct):
-    message: str | None = None
-    type: str | None = None
-    code: str | int | None = None
-    param: str | None = None
+def rename(fields: Fields, old: str, new: str) -> None:
+    """Moves a field to another name, unless the other is there already."""
+    if old in fields:
+        value = fields.pop(old)
+        fields.setdefault(new, value)
 
 
-class _ErrorBody(msgspec.Struct):
-    error: _ErrorFacts | str | None = None
-    message: str | None = None
-    detail: object = None
+def drop(fields: Fields, names: frozenset[str]) -> tuple[str, ...]:
+    """Takes fields out; returns the names of those that were there."""
+    gone = tuple(name for name in fields if name in names)
+    for name in gone:
+        del fields[name]
+    return gone
 
 
-def error_facts(body: bytes) -> tuple[str, str, str | None]:
-    """The (message, code, param) of an error body in any of the shapes seen in the wild; empty strings where unsaid."""
+def epoch_s(moment: str) -> int:
+    """Epoch seconds of an RFC 3339 time; 0 where it cannot be read."""
     try:
-        read = msgspec.json.decode(body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", "", None
-    if isinstance(read.error, _ErrorFacts):
-        code = read.error.code if read.error.code not in (None, "") else read.error.type
-        return read.error.message or "", str(code or ""), read.error.param
-    detail = read.detail if isinstance(read.detail, str) else ""
-    return read.error or read.message or detail or "", "", None
+        return int(datetime.fromisoformat(moment).timestamp())
+    except (ValueError, OverflowError):
+        return 0
 
 
-def retry_after_s(headers: Mapping[bytes, bytes]) -> float | None:
-    """The wait that a service asks for, in seconds: `retry-after-ms`, else `retry-after` as seconds or a date (RFC 9110
-    §10.2.3). None where it says nothing that can be read; negative and absurd values are clamped by `UpstreamError`."""
-    try:
-        if (ms := headers.get(b"retry-after-ms")) is not None:
-            return float(ms) / 1000
-    except ValueError:
-        pass
-    said = headers.get(b"retry-after")
-    if said is None:
-        return None
-    try:
-        seconds = float(said)
-        return seconds if seconds == seconds else None
-    except ValueError:
-        pass
-    try:
-        return parsedate_to_datetime(said.decode("latin-1")).timestamp() - time()
-    except (ValueError, TypeError, OverflowError):
-        return None
+def _base(url: str, paths: Mapping[str, str]) -> str:
+    url = url.rstrip("/")
+    return url.removesuffix("/v1") if any(path.startswith("/v1/") for path in paths.values()) else url
 
 
-def failure_from(provider: str, status: int, headers: Mapping[bytes, bytes], body: bytes) -> UpstreamError:
-    """The error family's member for a status, with the service's own words and wait."""
-    message, code, param = error_facts(body)
-    said = f"{provider}: {message[:2000]}" if message else f"{provider} answered {status}"
-    wait = retry_after_s(headers)
-    if status in (401, 403):
-        return UpstreamAuthFailed(f"{provider} refused the gateway's credential", upstream_status=status)
-    if status == 429:
-        kind = "insufficient_quota" if "insufficient_quota" in code else None
-        return UpstreamRateLimited(said, code=kind, upstream_status=status, retry_after_s=wait)
-    if 400 <= status < 500:
-        return UpstreamRefused(said, param=param, code=code or None, upstream_status=status)
-    if status >= 500:
-        return UpstreamFailed(said, upstream_status=status, retry_after_s=wait)
-    return UpstreamProtocolError(f"{provider} answered {status}, which is no answer to a call", upstream_status=status)
+def _path_safe(model: str) -> str:
+    if any(segment in ("", ".", "..") for segment in model.split("/")):
+        raise ModelNotFound(f"no model can be named {model[:200]!r}", param="model")
+    return quote(model, safe="/:@")
 
 
-__all__ = ["Fields", "Headers", "Provider", "encode", "error_facts", "failure_from", "retry_after_s"]
+__all__ = ["Fields", "Headers", "Provider", "TokenIds", "Vector", "drop", "encode", "epoch_s", "rename"]

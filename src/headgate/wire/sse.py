@@ -34,19 +34,28 @@ class Splitter:
             chunk = self._without_mark(chunk)
         if self._cr or b"\r" in chunk:
             chunk = self._with_plain_line_ends(chunk)
-        if not self._held and chunk.endswith(b"\n\n"):
-            return chunk
+        if self._held or not chunk.startswith(b"\n"):
+            return self._cut(chunk)
+        rest = chunk.lstrip(b"\n")
+        return chunk[: len(chunk) - len(rest)] + self._cut(rest)
+
+    def _cut(self, chunk: bytes) -> bytes:
         held = self._held
+        if not held:
+            if chunk.endswith(b"\n\n"):
+                return chunk
+            if (end := chunk.rfind(b"\n\n")) >= 0:
+                held += chunk[end + 2 :]
+                return chunk[: end + 2]
         searched = max(len(held) - 1, 0)
         held += chunk
-        end = held.rfind(b"\n\n", searched)
-        if end < 0:
-            if len(held) > self._limit:
-                raise UpstreamProtocolError(f"an event of the provider's stream is longer than {self._limit} bytes")
-            return b""
-        events = bytes(held[: end + 2])
-        del held[: end + 2]
-        return events
+        if (end := held.rfind(b"\n\n", searched)) >= 0:
+            events = bytes(held[: end + 2])
+            del held[: end + 2]
+            return events
+        if len(held) > self._limit:
+            raise UpstreamProtocolError(f"an event of the provider's stream is longer than {self._limit} bytes")
+        return b""
 
     def _without_mark(self, chunk: bytes) -> bytes:
         chunk = bytes(self._held) + chunk
@@ -58,11 +67,10 @@ class Splitter:
         return chunk.removeprefix(BOM)
 
     def _with_plain_line_ends(self, chunk: bytes) -> bytes:
-        if not chunk:
-            return chunk
-        if self._cr:
+        if self._cr and chunk:
             chunk = chunk.removeprefix(b"\n")
-        self._cr = chunk.endswith(b"\r") or (self._cr and not chunk)
+            self._cr = False
+        self._cr = self._cr or chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def finish(self) -> bytes:
@@ -79,16 +87,24 @@ def read(events: bytes) -> list[tuple[str, bytes]]:
     """Reads whole events (`Splitter` output) into (event name, data); comments and events without data go."""
     found = []
     for block in events.split(b"\n\n"):
-        name = ""
-        data: list[bytes] = []
-        for field, value in _FIELD.findall(block):
-            if field == b"data":
-                data.append(value)
-            else:
-                name = value.decode("utf-8", "replace")
-        if data:
-            found.append((name, data[0] if len(data) == 1 else b"\n".join(data)))
+        if block.startswith(b"data: ") and b"\n" not in block:
+            found.append(("", block[6:]))
+        elif block:
+            name, data = _read_fields(block)
+            if data:
+                found.append((name, b"\n".join(data)))
     return found
+
+
+def _read_fields(block: bytes) -> tuple[str, list[bytes]]:
+    name = ""
+    data: list[bytes] = []
+    for field, value in _FIELD.findall(block):
+        if field == b"data":
+            data.append(value)
+        else:
+            name = value.decode("utf-8", "replace")
+    return name, data
 
 
 def write(data: bytes, event: str = "") -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Annotated, ClassVar, TypeVar
 
@@ -45,6 +45,7 @@ class Envelope(msgspec.Struct):
     top_p: float | None = None
 
 
+_NULL = msgspec.Raw(b"null")
 _fields = msgspec.json.Decoder(Fields).decode
 _PATH = re.compile(r"^(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?$", re.S)
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -84,6 +85,11 @@ def read_body(decode: Callable[[bytes], Body], body: bytes) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         open_body(body)
         raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def unread(body: bytes, known: Collection[str]) -> tuple[str, ...]:
+    """The top-level fields of a body that say something and are not known: what a translation cannot carry on."""
+    return tuple(name for name, value in open_body(body).items() if name not in known and value != _NULL)
 
 
 class _PromptDetails(msgspec.Struct):
@@ -372,9 +378,6 @@ class EventPassage(Passage):
         if chunk.choices:
             self.pieces += 1
         return bool(chunk.choices) or usage is None or self._counts
-
-
-_NULL = msgspec.Raw(b"null")
 
 
 def _notable(events: bytes) -> bool:

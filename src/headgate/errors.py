@@ -9,7 +9,8 @@ HeadgateError
 │   ├── NotAllowed              403
 │   ├── NotFound                404
 │   │   └── ModelNotFound       404
-│   └── MethodNotAllowed        405
+│   ├── MethodNotAllowed        405
+│   └── ClientLeft              499  the caller closed the connection before its answer was whole
 ├── HouseError                      headgate itself cannot serve just now
 │   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
 │   ├── WireNotServed           400  no target of the plan can carry what was asked
@@ -54,6 +55,11 @@ class HeadgateError(Exception):
     def status_said(self) -> int:
         """The HTTP status for the caller; an upstream's own where it is passed on."""
         return self.status
+
+    @property
+    def retry_helps(self) -> bool:
+        """Whether the caller's own client should try again: not when our fallbacks are spent or our setup is at fault."""
+        return True
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -122,6 +128,11 @@ class MethodNotAllowed(CallerError):
         return [(b"allow", self.allow.encode())]
 
 
+class ClientLeft(CallerError):
+    status = 499
+    code = "client_left"
+
+
 class HouseError(HeadgateError):
     status = 503
     code = "service_unavailable"
@@ -130,6 +141,10 @@ class HouseError(HeadgateError):
 class ProviderNotConfigured(HouseError):
     code = "provider_not_configured"
     elsewhere = True
+
+    @property
+    def retry_helps(self) -> bool:
+        return False
 
 
 class WireNotServed(HouseError):
@@ -186,6 +201,10 @@ class UpstreamError(HeadgateError):
         self.upstream_status = upstream_status
         self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), 3600.0)
         self.provider = ""
+
+    @property
+    def retry_helps(self) -> bool:
+        return self.code_said != "insufficient_quota" and not isinstance(self, UpstreamAuthFailed)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

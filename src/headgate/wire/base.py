@@ -111,6 +111,8 @@ class Reader(ABC):
     """Reads a provider's stream into events."""
 
     failure: UpstreamError | None = None
+    ended: bool = False
+    """The stream's own end mark (`[DONE]`, `message_stop`, `"done": true`) was seen: nothing more is to come."""
 
     @abstractmethod
     def feed(self, chunk: bytes) -> list[AnyEvent]:
@@ -159,34 +161,48 @@ class TextWire(Wire):
     def writer(self, ask: Ask) -> Writer: ...
 
 
-class Translation(Passage):
-    """A stream between two different text wires: the provider's reader, the caller's writer."""
+class Telling:
+    """Writes neutral events in the caller's dialect, and notices what passes, as a `Passage` does."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
-        self._reader = reader
+    usage: Usage | None = None
+    model: str = ""
+    pieces: int = 0
+
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def feed(self, chunk: bytes) -> bytes:
-        events = self._reader.feed(chunk)
-        self.failure = self._reader.failure
-        return self.carry(events)
-
-    def carry(self, events: list[AnyEvent]) -> bytes:
-        """Writes events that are already neutral, and notices what passes."""
+    def tell(self, events: list[AnyEvent]) -> bytes:
         for event in events:
             if isinstance(event, Counted):
                 self.usage = event.usage
             elif isinstance(event, Started):
                 self.model = event.model
-            elif isinstance(event, Stopped):
-                self.ended = True
-            else:
+            elif not isinstance(event, Stopped):
                 self.pieces += 1
         return self._writer.write(events) if events else b""
 
+    def close(self) -> bytes:
+        """The dialect's own end of a whole stream."""
+        return self._writer.finish()
+
+
+class Translation(Telling, Passage):
+    """A stream between two different text wires: the provider's reader, the caller's writer."""
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        super().__init__(writer)
+        self._reader = reader
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._told(self._reader.feed(chunk))
+
     def finish(self) -> bytes:
-        out = self.carry(self._reader.finish())
+        return b"" if self.ended or self.failure else self._told(self._reader.finish(), over=True)
+
+    def _told(self, events: list[AnyEvent], *, over: bool = False) -> bytes:
+        out = self.tell(events)
         self.failure = self._reader.failure
-        if self.failure is None:
-            out += self._writer.finish()
+        if self.failure is None and not self.ended and (over or self._reader.ended):
+            self.ended = True
+            out += self.close()
         return out

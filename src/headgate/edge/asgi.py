@@ -1,0 +1,108 @@
+"""The data plane's door: raw ASGI in front of the control plane. Paths are looked up whole, never matched by pattern."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from secrets import token_hex
+from time import monotonic, time_ns
+
+from headgate.edge.departure import Departures, Stay
+from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
+from headgate.edge.health import Health
+from headgate.edge.models import Listing
+from headgate.edge.reply import Receive, Scope, Send, said_headers, send_error
+from headgate.edge.sink import Body, HttpSink
+from headgate.engine.exchange import Exchange
+from headgate.engine.gateway import Gateway
+from headgate.errors import HeadgateError, InternalError, MethodNotAllowed
+from headgate.wire.base import encode
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class DataPlane:
+    """Answers the inference routes, the model list, health and metrics; everything else goes to the control plane."""
+
+    def __init__(self, gateway: Gateway, health: Health, control: App, body_limit: int) -> None:
+        self._gateway = gateway
+        self._control = control
+        self._body_limit = body_limit
+        self._listing = Listing(gateway.gate, gateway.models)
+        self.departures = Departures()
+        self._inference = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+        self._pages = {**health.pages, **{path: self._listing.all for path in MODELS}}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await refuse_upgrade(receive, send)
+        elif (endpoint := self._inference.get(scope["path"])) is not None:
+            await self._infer(endpoint, scope, receive, send)
+        elif (page := self._page(scope["path"])) is not None:
+            await page(scope, send)
+        else:
+            await self._control(scope, receive, send)
+
+    def _page(self, path: str) -> Callable[[Scope, Send], Awaitable[None]] | None:
+        if (page := self._pages.get(path)) is not None:
+            return page
+        return self._listing.one if path.startswith(tuple(f"{models}/" for models in MODELS)) else None
+
+    async def _infer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange, sink, stay = self._arrive(endpoint, scope, receive, send)
+        try:
+            if scope["method"] != "POST":
+                raise MethodNotAllowed(f"{endpoint.path} takes POST only", allow="POST")
+            await self._gateway.serve(exchange)
+        except HeadgateError as error:
+            await self._fail(error, exchange, send)
+        except asyncio.CancelledError:
+            if not stay.left:
+                raise
+        except Exception:
+            log.exception("request %s failed", exchange.request_id)
+            await self._fail(InternalError("headgate failed; its log says why, under this request id"), exchange, send)
+        finally:
+            self.departures.depart(stay)
+
+    def _arrive(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[Exchange, HttpSink, Stay]:
+        began = monotonic()
+        request_id = f"req_{token_hex(12)}"
+        sink = HttpSink(send, request_id, began)
+        stay = self.departures.arrive(receive)
+        said = said_headers(scope["headers"])
+        exchange = Exchange(
+            request_id=request_id,
+            route=endpoint.path,
+            wire=endpoint.wire,
+            body=Body(stay, self._body_limit, said.get(b"content-length")),
+            sink=sink,
+            authorization=said.get(b"authorization"),
+            api_key=said.get(b"x-api-key"),
+            at_us=time_ns() // 1000,
+            began=began,
+            session=said.get(b"x-claude-code-session-id", b"").decode("latin-1")[:128],
+        )
+        return exchange, sink, stay
+
+    async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:
+        if not exchange.sink.begun:
+            await send_error(send, error, exchange.wire, exchange.route, exchange.request_id)
+
+
+async def refuse_upgrade(receive: Receive, send: Send) -> None:
+    """426 for a WebSocket: clients fall back to plain requests at once, where a 404 makes them wait and try again."""
+    await receive()
+    headers = [(b"content-type", b"application/json"), (b"upgrade", b"HTTP/1.1")]
+    await send({"type": "websocket.http.response.start", "status": 426, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": UPGRADE_REFUSED})
+
+
+UPGRADE_REFUSED = encode(
+    {"error": {"message": "WebSocket is not served here", "type": "invalid_request_error", "param": None, "code": None}}
+)

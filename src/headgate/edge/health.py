@@ -1,0 +1,77 @@
+"""Whether headgate lives, and whether it is ready: pages without a key, and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+
+import msgspec
+
+from headgate import __version__
+from headgate.edge.reply import Scope, Send, send_json
+from headgate.errors import HeadgateError
+from headgate.wire.base import encode
+
+Page = Callable[[Scope, Send], Awaitable[None]]
+Check = Callable[[], Awaitable[object]]
+
+
+class Component(msgspec.Struct):
+    name: str
+    status: str
+    latency_ms: float
+
+
+class Report(msgspec.Struct):
+    """What `/health` says."""
+
+    status: str
+    version: str
+    components: list[Component]
+
+
+class Health:
+    """`live` is true while the process answers; `ready` only when its parts answer and it is not draining."""
+
+    def __init__(self, checks: Mapping[str, Check], metrics: Callable[[], tuple[bytes, str]]) -> None:
+        self._checks = checks
+        self._metrics = metrics
+        self.draining = False
+        self.pages: dict[str, Page] = {
+            "/health/live": self.live,
+            "/health/ready": self.ready,
+            "/health": self.whole,
+            "/api/v1/health": self.whole,
+            "/metrics": self.metrics,
+        }
+
+    async def live(self, scope: Scope, send: Send) -> None:
+        await send_json(send, 200, b'{"status":"ok"}', [])
+
+    async def ready(self, scope: Scope, send: Send) -> None:
+        report = await self._report()
+        await send_json(send, 200 if report.status == "ok" else 503, encode(report), [])
+
+    async def whole(self, scope: Scope, send: Send) -> None:
+        await send_json(send, 200, encode(await self._report()), [])
+
+    async def metrics(self, scope: Scope, send: Send) -> None:
+        body, media_type = self._metrics()
+        headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _report(self) -> Report:
+        components = [await self._component(name, check) for name, check in self._checks.items()]
+        well = all(component.status == "ok" for component in components)
+        status = "draining" if self.draining else "ok" if well else "degraded"
+        return Report(status, __version__, components)
+
+    async def _component(self, name: str, check: Check) -> Component:
+        began = monotonic()
+        try:
+            await check()
+            status = "ok"
+        except (HeadgateError, TimeoutError):
+            status = "unavailable"
+        return Component(name, status, round((monotonic() - began) * 1000, 3))

@@ -1,0 +1,46 @@
+"""Answers of the data plane that are not model output: JSON bodies, and errors in the dialect of their route."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from headgate.errors import HeadgateError
+from headgate.wire.base import Wire
+from headgate.wire.superset import superset
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+
+
+HEARD = frozenset((b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id"))
+
+
+def said_headers(headers: Headers) -> dict[bytes, bytes]:
+    """The headers that the data plane hears. One that comes twice with two values is joined, as HTTP has it: two
+    credentials never pass for one."""
+    said: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in HEARD:
+            said[name] = value if said.get(name, value) == value else said[name] + b", " + value
+    return said
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: HeadgateError, wire: Wire, path: str, request_id: str) -> None:
+    """Answers an error: exactly the wire's shape under `/v1`, the superset under `/api/v1`."""
+    body = superset(error, request_id) if path.startswith("/api/") else wire.error(error, request_id)
+    headers = [(b"x-request-id", request_id.encode()), *error.headers]
+    if not error.retry_helps:
+        headers.append((b"x-should-retry", b"false"))
+    await send_json(send, error.status_said, body, headers)

@@ -1,0 +1,88 @@
+"""Keeps the catalogue true: asks the providers for their lists, in the background and when a name is not known."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from time import monotonic
+
+import msgspec
+
+from headgate.engine.reach import Reach
+from headgate.errors import ModelNotFound, UpstreamError
+from headgate.routing.catalogue import Catalogue
+from headgate.routing.plan import plan
+from headgate.types import Plan
+from headgate.upstream.base import Call
+
+EVERY_S = 600.0
+AGAIN_S = 5.0
+"""A name that nobody knows asks the providers anew, but not more often than this."""
+WAIT_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Discovery:
+    """Plans over a catalogue that follows what the providers say they have."""
+
+    def __init__(self, catalogue: Catalogue, reaches: Mapping[str, Reach]) -> None:
+        self.catalogue = catalogue
+        self._listed = [reach for reach in reaches.values() if reach.provider.models_url and reach.has_key]
+        self._refreshed = -AGAIN_S
+        self._refreshing: asyncio.Task[None] | None = None
+        self._rounds: asyncio.Task[None] | None = None
+        self._away: set[str] = set()
+
+    async def plan(self, model: str) -> Plan:
+        """As `routing.plan.plan`; an unknown name is looked for once more in fresh lists, for at most `WAIT_S`."""
+        try:
+            return plan(self.catalogue, model)
+        except ModelNotFound:
+            if not self._listed or monotonic() - self._refreshed < AGAIN_S:
+                raise
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.refresh()), WAIT_S)
+        return plan(self.catalogue, model)
+
+    def refresh(self) -> asyncio.Task[None]:
+        """Asks every provider that has a list; one round at a time."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshed = monotonic()
+            self._refreshing = asyncio.create_task(self._refresh())
+        return self._refreshing
+
+    def start(self) -> None:
+        if self._listed:
+            self._rounds = asyncio.create_task(self._go_round())
+
+    async def stop(self) -> None:
+        tasks = [task for task in (self._rounds, self._refreshing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.shield(self.refresh())
+            await asyncio.sleep(EVERY_S)
+
+    async def _refresh(self) -> None:
+        await asyncio.gather(*(self._ask(reach) for reach in self._listed))
+
+    async def _ask(self, reach: Reach) -> None:
+        limits = msgspec.structs.replace(reach.limits, first_byte_s=10.0, total_s=20.0, body_bytes=32 * 1024 * 1024)
+        try:
+            async with reach.upstream.open(Call(reach.provider.models_url, reach.headers, method="GET", limits=limits)) as answer:
+                body = await answer.read()
+                if answer.status != 200:
+                    raise reach.provider.failure(answer.status, answer.headers, body)
+            self.catalogue.learn(reach.name, reach.provider.models(body))
+            self._away.discard(reach.name)
+        except UpstreamError as error:
+            if reach.name not in self._away:
+                log.info("the model list of %s cannot be had: %s", reach.name, error.message)
+            self._away.add(reach.name)
+

@@ -1,0 +1,59 @@
+"""One request and where its answer goes, whatever door it came through."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from headgate.wire.base import Wire
+
+
+class Served(msgspec.Struct, frozen=True):
+    """The truth about an answer, told with its first byte. `own_s` is our own time until then, in seconds."""
+
+    model: str
+    provider: str
+    attempts: int
+    own_s: float
+    dropped: tuple[str, ...] = ()
+    cost_nano: int | None = None
+
+
+class Sink(Protocol):
+    """Where an answer goes. `begun` turns true with the first byte; after that no other answer is possible."""
+
+    begun: bool
+
+    async def whole(self, body: bytes, served: Served) -> None:
+        """Sends a whole answer."""
+        ...
+
+    async def begin(self, media_type: str, served: Served) -> None:
+        """Opens a stream."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece of the stream; waits while the caller is slow."""
+        ...
+
+    async def end(self) -> None: ...
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A request as it came.
+
+    `body` receives it, bounded; `began` is on the monotonic clock, `at_us` in epoch microseconds; `session` groups the calls of one conversation where the client says so.
+    """
+
+    request_id: str
+    route: str
+    wire: Wire
+    body: Callable[[], Awaitable[bytes]]
+    sink: Sink
+    authorization: bytes | None
+    api_key: bytes | None
+    at_us: int
+    began: float
+    session: str = ""

@@ -1,0 +1,39 @@
+"""The story of one request, in the order in which it happens."""
+
+from __future__ import annotations
+
+from headgate.access.gate import Gate
+from headgate.engine.discovery import Discovery
+from headgate.engine.exchange import Exchange
+from headgate.engine.failover import Failover
+from headgate.engine.relay import relay
+from headgate.ledger.meter import Meter
+
+
+class Gateway:
+    """Every door calls `serve`; nothing else answers a model call."""
+
+    def __init__(self, gate: Gate, meter: Meter, models: Discovery, failover: Failover) -> None:
+        self.gate = gate
+        self.meter = meter
+        self.models = models
+        self.failover = failover
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answers one request into its sink. Raises `HeadgateError` while nothing has been sent yet."""
+        with self.meter.tab(
+            request_id=exchange.request_id,
+            route=exchange.route,
+            at_us=exchange.at_us,
+            began=exchange.began,
+            session=exchange.session,
+        ) as tab:
+            tab.caller = caller = await self.gate.identify(exchange.authorization, exchange.api_key)
+            ask = exchange.wire.ask(await exchange.body())
+            tab.model, tab.stream = ask.model, ask.stream
+            plan = await self.models.plan(ask.model)
+            async with (
+                self.gate.admit(caller, plan),
+                self.failover.open(exchange.wire, ask, plan, tab) as opened,
+            ):
+                await relay(opened, exchange, ask, tab)

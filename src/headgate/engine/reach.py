@@ -1,0 +1,46 @@
+"""How a provider is reached: its adapter, the client that carries its calls, and the limits on them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headgate.errors import ProviderNotConfigured, WireNotServed
+from headgate.providers.base import Provider
+from headgate.upstream.base import Call, Headers, Limits, Upstream
+from headgate.wire.base import Wire
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """One configured provider, ready to be called. `wires` are what it speaks, in order of preference."""
+
+    provider: Provider
+    upstream: Upstream
+    limits: Limits
+    wires: dict[str, Wire]
+    headers: Headers
+
+    @property
+    def name(self) -> str:
+        return self.provider.name
+
+    @property
+    def has_key(self) -> bool:
+        return bool(self.provider.settings.key) or not self.provider.key_needed
+
+    def wire_for(self, asked: Wire) -> Wire:
+        """The asked wire itself where the provider speaks it, else one of its family.
+
+        Raises `WireNotServed` when there is none, `ProviderNotConfigured` when a key is missing.
+        """
+        if not self.has_key:
+            wanted = " or ".join(self.provider.key_env)
+            raise ProviderNotConfigured(f"the provider `{self.name}` has no key: set {wanted}")
+        if asked.name in self.wires:
+            return asked
+        for wire in self.wires.values():
+            if wire.family == asked.family:
+                return wire
+        raise WireNotServed(f"the provider `{self.name}` does not serve {asked.name}")
+
+    def call(self, wire: Wire, model: str, body: bytes) -> Call:
+        return Call(url=self.provider.url(wire.name, model), headers=self.headers, body=body, limits=self.limits)

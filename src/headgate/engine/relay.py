@@ -1,0 +1,60 @@
+"""Sends an opened answer to the caller, and notices what it was worth."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from headgate.engine.exchange import Exchange, Served
+from headgate.engine.failover import Opened
+from headgate.ledger.meter import Tab
+from headgate.types import Usage
+from headgate.wire.base import Ask
+
+
+async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab) -> None:
+    """A failure after the first byte becomes an error event of the caller's dialect, and the stream has no end mark."""
+    if opened.whole is not None:
+        tab.first_token()
+        tab.usage = opened.whole.usage or estimate(ask, 0)
+        await exchange.sink.whole(opened.whole.body, served(opened, tab, opened.whole.model))
+    elif opened.flow is not None:
+        await stream(opened, exchange, ask, tab)
+
+
+async def stream(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab) -> None:
+    sink, flow = exchange.sink, opened.flow
+    assert flow is not None
+    tab.first_token()
+    begun = monotonic()
+    try:
+        await sink.begin(exchange.wire.stream_type, served(opened, tab, flow.model))
+        piece = opened.head
+        while piece:
+            await sink.write(piece)
+            piece = await flow.next()
+        if flow.failure is not None:
+            tab.broke(flow.failure)
+            await sink.write(exchange.wire.error_event(flow.failure, exchange.request_id))
+        await sink.end()
+    finally:
+        tab.usage = flow.usage or estimate(ask, flow.pieces)
+        tab.upstream_s += monotonic() - begun
+    if flow.failure is None:
+        await flow.linger()
+
+
+def served(opened: Opened, tab: Tab, model: str) -> Served:
+    tab.served = model or opened.target.model
+    return Served(
+        model=tab.served,
+        provider=opened.target.provider,
+        attempts=tab.attempts,
+        own_s=tab.own_s,
+        dropped=opened.dropped,
+        cost_nano=tab.usage.cost_nano if tab.usage else None,
+    )
+
+
+def estimate(ask: Ask, pieces: int) -> Usage:
+    """Counts that no provider reported, marked so: about four bytes a prompt token, one completion token a piece."""
+    return Usage(prompt=len(ask.body) // 4, completion=pieces, estimated=True)

@@ -1,0 +1,76 @@
+"""What models there are: names that were configured, and the lists that providers gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from headgate.config import Prefix
+from headgate.types import ModelCard, Target
+
+NEAR_AMONG = 2_000
+"""How many names at most are compared with a wrong one."""
+
+
+class Catalogue:
+    """Names and where they lead. Changed by `learn` alone, read without waiting."""
+
+    def __init__(
+        self,
+        providers: Iterable[str],
+        aliases: Mapping[str, tuple[str, ...]],
+        prefixes: tuple[Prefix, ...],
+        configured: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.providers = frozenset(providers)
+        self.prefixes = prefixes
+        self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
+        self._cards: dict[str, dict[str, ModelCard]] = {}
+        self._known: dict[str, tuple[Target, ...]] = {}
+        self._configured = {
+            provider: [ModelCard(id=model, provider=provider) for model in models]
+            for provider, models in configured.items()
+        }
+        for provider, cards in self._configured.items():
+            self.learn(provider, cards)
+
+    def learn(self, provider: str, cards: Iterable[ModelCard]) -> None:
+        """Replaces what is known of one provider's models; configured ones stay."""
+        rows = {card.id: card for card in (*cards, *self._configured.get(provider, ()))}
+        self._cards[provider] = rows
+        known: dict[str, list[Target]] = {}
+        for name, models in self._cards.items():
+            for model in models:
+                known.setdefault(model, []).append(Target(name, model))
+                if model.endswith(":latest"):
+                    known.setdefault(model.removesuffix(":latest"), []).append(Target(name, model))
+        self._known = {model: tuple(targets) for model, targets in known.items()}
+
+    def known(self, model: str) -> tuple[Target, ...]:
+        """Targets of every provider whose list has this very name."""
+        return self._known.get(model, ())
+
+    def cards(self) -> list[ModelCard]:
+        """All rows, aliases first, sorted by id; a name that several providers have comes once."""
+        rows: dict[str, ModelCard] = {}
+        for alias, targets in self.aliases.items():
+            rows[alias] = ModelCard(id=alias, provider=targets[0].provider, name=targets[0].model)
+        for models in self._cards.values():
+            for model, card in models.items():
+                rows.setdefault(model, card)
+        return [rows[name] for name in sorted(rows)]
+
+    def card(self, model: str) -> ModelCard | None:
+        if targets := self.aliases.get(model) or self._known.get(model):
+            row = self._cards.get(targets[0].provider, {}).get(targets[0].model)
+            return row or ModelCard(id=model, provider=targets[0].provider, name=targets[0].model)
+        return None
+
+    def near(self, model: str) -> list[str]:
+        """Up to three known names that resemble a wrong one."""
+        names = [*self.aliases, *self._known][:NEAR_AMONG]
+        return get_close_matches(model, names, n=3, cutoff=0.5)
+
+    def _target(self, entry: str) -> Target:
+        provider, _, model = entry.partition("/")
+        return Target(provider, model)

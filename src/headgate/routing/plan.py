@@ -1,0 +1,33 @@
+"""From a name to targets: a pure function of the catalogue, so that it can be explained as well as followed."""
+
+from __future__ import annotations
+
+from headgate.errors import ModelNotFound
+from headgate.routing.catalogue import Catalogue
+from headgate.types import Plan, Target
+
+
+def plan(catalogue: Catalogue, model: str) -> Plan:
+    """Finds the targets of a model's name: alias, then `provider/model`, then the prefix table, then what lists know.
+
+    Raises `ModelNotFound` with near matches.
+    """
+    if targets := catalogue.aliases.get(model):
+        return Plan(model, targets, "alias")
+    first, slash, rest = model.partition("/")
+    if slash and rest and first in catalogue.providers:
+        return Plan(model, (Target(first, rest),), "provider")
+    for row in catalogue.prefixes:
+        if model.startswith(row.prefix):
+            name = model.removeprefix(row.prefix) if row.strip else model
+            return Plan(model, (Target(row.provider, name),), "prefix")
+    if targets := catalogue.known(model):
+        return Plan(model, targets, "catalogue")
+    raise not_found(catalogue, model)
+
+
+def not_found(catalogue: Catalogue, model: str) -> ModelNotFound:
+    shown = model[:100]
+    near = catalogue.near(shown)
+    hint = f" Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
+    return ModelNotFound(f"The model `{shown}` does not exist here.{hint}", param="model")

@@ -1,0 +1,91 @@
+"""One connection to a server: bytes out, bytes in to the answer that is being read on it. It parses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol, cast
+
+
+class Receiver(Protocol):
+    """What a busy connection reports to."""
+
+    def received(self, data: bytes) -> None: ...
+
+    def lost(self, *, reset: bool) -> None: ...
+
+    def drained(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """A transport, idle or busy with one answer. Bytes that come while it is idle end it: nobody asked for them."""
+
+    __slots__ = ("_gone", "_poll", "_transport", "closed", "expires", "full", "receiver")
+
+    def __init__(self, gone: Callable[[Connection], None]) -> None:
+        self.receiver: Receiver | None = None
+        self.expires = 0.0
+        """When an idle connection is too old, on the monotonic clock."""
+        self.full = False
+        """The kernel takes no more for now: wait for `Receiver.drained`."""
+        self.closed = False
+        self._gone = gone
+        self._poll = select.poll()
+        self._transport: asyncio.Transport
+
+    def usable(self) -> bool:
+        """May another request go out? Asks the kernel, so that a close or stray bytes not yet seen count too."""
+        return not self.closed and monotonic() < self.expires and not self._poll.poll(0)
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._transport.write(data)
+
+    def all_sent(self) -> bool:
+        """Has the kernel taken everything that was written?"""
+        return not self._transport.get_write_buffer_size()
+
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.closed:
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Closes now, unsent bytes dropped."""
+        self.closed = True
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        if self.receiver is None:
+            self.abort()
+        else:
+            self.receiver.received(data)
+
+    def eof_received(self) -> None:
+        self._over(reset=False)
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over(reset=exc is not None)
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self.receiver is not None:
+            self.receiver.drained()
+
+    def _over(self, *, reset: bool) -> None:
+        self.closed = True
+        if self.receiver is None:
+            self._gone(self)
+        else:
+            self.receiver.lost(reset=reset)

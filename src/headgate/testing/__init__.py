@@ -1,1 +1,10 @@
 """What users test with: a fake upstream and a whole gateway on real sockets, and the conformance suite."""
+
+from __future__ import annotations
+
+from headgate.testing.answers import Answer, Pacing, ToolCall
+from headgate.testing.fake import FakeUpstream
+from headgate.testing.faults import Fault
+from headgate.testing.journal import Entry, Journal
+
+__all__ = ["Answer", "Entry", "FakeUpstream", "Fault", "Journal", "Pacing", "ToolCall"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import ClassVar, TypeVar
 from urllib.parse import quote
@@ -10,16 +10,14 @@ from urllib.parse import quote
 import msgspec
 
 from headgate.config import ProviderSettings
-from headgate.errors import ModelNotFound, UpstreamError, UpstreamProtocolError
+from headgate.errors import ModelNotFound, ProviderNotConfigured, UpstreamError, UpstreamProtocolError
 from headgate.providers.failure import failure_from, read_error, scrubber
 from headgate.types import ModelCard, Secret
 from headgate.wire.base import Fields, encode
 from headgate.wire.conversation import AnyEvent, Conversation
+from headgate.wire.vectors import EmbeddingReply, EmbeddingRequest
 
 Headers = list[tuple[bytes, bytes]]
-
-TokenIds = tuple[int, ...]
-Vector = tuple[float, ...]
 
 T = TypeVar("T")
 
@@ -63,6 +61,13 @@ class Provider:
         """Hides the credential, and everything that looks like one, in a text that came from the service."""
         self._own_headers = {name.lower().encode(): value.encode() for name, value in settings.headers.items()}
 
+    def require(self, key: Secret | None) -> None:
+        """Raises `ProviderNotConfigured`, which names the variable, where an address or a needed key is missing."""
+        if not self.base_url and not (self.responds or self.embeds):
+            raise ProviderNotConfigured(f"the provider `{self.name}` has no address: set {_first(self.base_env)}")
+        if self.key_needed and not key:
+            raise ProviderNotConfigured(f"the provider `{self.name}` has no key: set {_first(self.key_env)}")
+
     @property
     def models_url(self) -> str:
         """Where the service lists its models; empty: nowhere."""
@@ -103,11 +108,11 @@ class Provider:
         """Models that are there without asking."""
         return [ModelCard(id=name, provider=self.name) for name in self.settings.models or self.known_models]
 
-    def respond(self, conversation: Conversation) -> AsyncIterator[AnyEvent]:
-        """Answers a conversation without an upstream (only where `responds`)."""
+    def respond(self, conversation: Conversation) -> AsyncGenerator[AnyEvent, None]:
+        """Answers a conversation without an upstream (only where `responds`). Raises `UpstreamError`s only."""
         raise NotImplementedError
 
-    def embed(self, inputs: tuple[str | TokenIds, ...], dimensions: int | None) -> tuple[Vector, ...]:
+    def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
         """One vector for each input, without an upstream (only where `embeds`)."""
         raise NotImplementedError
 
@@ -151,6 +156,10 @@ def epoch_s(moment: str) -> int:
         return 0
 
 
+def _first(variables: tuple[str, ...]) -> str:
+    return variables[0] if variables else "it in headgate.yaml"
+
+
 def _base(url: str, paths: Mapping[str, str]) -> str:
     url = url.rstrip("/")
     return url.removesuffix("/v1") if any(path.startswith("/v1/") for path in paths.values()) else url
@@ -162,4 +171,4 @@ def _path_safe(model: str) -> str:
     return quote(model, safe="/:@")
 
 
-__all__ = ["Fields", "Headers", "Provider", "TokenIds", "Vector", "drop", "encode", "epoch_s", "rename"]
+__all__ = ["Fields", "Headers", "Provider", "drop", "encode", "epoch_s", "rename"]

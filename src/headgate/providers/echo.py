@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from hashlib import shake_256
 from math import sqrt
 from struct import iter_unpack
 from time import time
 from uuid import uuid4
 
-from headgate.providers.base import Provider, TokenIds, Vector
+from headgate.providers.base import Provider
 from headgate.types import Usage
 from headgate.wire.conversation import AnyEvent, Conversation, Counted, Message, Started, Stopped, Text, TextDelta
+from headgate.wire.vectors import EmbeddingReply, EmbeddingRequest
 
 DIMENSIONS = 16
 """The length of a vector where the caller names none."""
@@ -32,7 +33,7 @@ class Echo(Provider):
     embeds = True
     known_models = ("echo",)
 
-    async def respond(self, conversation: Conversation) -> AsyncIterator[AnyEvent]:
+    async def respond(self, conversation: Conversation) -> AsyncGenerator[AnyEvent, None]:
         words = _WORD.findall(_last_user_text(conversation))
         limit = conversation.settings.max_tokens
         said = words[:limit]
@@ -45,8 +46,11 @@ class Echo(Provider):
         heard = sum(len(text.split()) for message in conversation.messages for text in _texts(message))
         yield Counted(usage=Usage(prompt=heard, completion=len(said) * len(choices)))
 
-    def embed(self, inputs: tuple[str | TokenIds, ...], dimensions: int | None) -> tuple[Vector, ...]:
-        return tuple(_vector(repr(text).encode(), dimensions or DIMENSIONS) for text in inputs)
+    def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
+        size = request.dimensions or DIMENSIONS
+        vectors = tuple(_vector(repr(text).encode(), size) for text in request.inputs)
+        heard = sum(len(text.split()) if isinstance(text, str) else len(text) for text in request.inputs)
+        return EmbeddingReply(model=request.model, vectors=vectors, usage=Usage(prompt=heard))
 
 
 def _last_user_text(conversation: Conversation) -> str:
@@ -60,7 +64,7 @@ def _texts(message: Message) -> Iterator[str]:
     return (part.text for part in message.parts if isinstance(part, Text))
 
 
-def _vector(seed: bytes, dimensions: int) -> Vector:
+def _vector(seed: bytes, dimensions: int) -> tuple[float, ...]:
     """A unit vector drawn from the seed's hash."""
     drawn = [number - 32767.5 for (number,) in iter_unpack("<H", shake_256(seed).digest(2 * dimensions))]
     length = sqrt(sum(number * number for number in drawn))

@@ -31,7 +31,7 @@ class DeepSeek(Provider):
         dropped = super().adjust(wire, model, fields)
         messages = bytes(fields.get("messages", b""))
         if _REASONING in messages and not _asks_for_reasoning(fields, messages):
-            fields["messages"] = _without_reasoning(messages)
+            fields["messages"] = _without_reasoning(fields["messages"])
         return dropped
 
 
@@ -41,8 +41,12 @@ def _asks_for_reasoning(fields: Fields, messages: bytes) -> bool:
     return "tools" in fields or b'"tool_calls"' in messages
 
 
-def _without_reasoning(messages: bytes) -> msgspec.Raw:
-    read = _decode_messages(messages)
+def _without_reasoning(messages: msgspec.Raw) -> msgspec.Raw:
+    """Messages of no known shape stay as they are: the service says what is wrong with them."""
+    try:
+        read = _decode_messages(messages)
+    except msgspec.ValidationError:
+        return messages
     for message in read:
         message.pop("reasoning_content", None)
     return msgspec.Raw(encode(read))

@@ -1,0 +1,108 @@
+"""Metrics of one process, or of all processes of one home: counted as plain integers, read by Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from headgate.telemetry.exposition import Gauge, exposition
+from headgate.telemetry.snapshots import Snapshot, Snapshots
+from headgate.telemetry.tally import Tally
+from headgate.types import Record
+
+_log = logging.getLogger(__name__)
+
+
+class Alone:
+    """The metrics of a process that serves by itself."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._in_flight = 0
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.gauge("headgate_in_flight", "Requests that are being served.", lambda: self._in_flight)
+
+    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Adds a gauge; `read` is called whenever metrics are rendered."""
+        self._gauges[name] = (meaning, read)
+
+    def began(self) -> None:
+        """A request came in."""
+        self._in_flight += 1
+
+    def ended(self) -> None:
+        """A request that had begun is over, however it went."""
+        self._in_flight -= 1
+
+    def observe(self, record: Record) -> None:
+        """Counts a finished request."""
+        self._tally.observe(record)
+
+    def failed_over(self, provider: str, code: str) -> None:
+        """Counts a failed call that was given up for the next target; a final failure is counted by `observe`."""
+        self._tally.upstream_failed(provider, code)
+
+    def start(self) -> None:
+        """Begins what goes on beside the requests. Called on the event loop."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+    def render(self) -> tuple[bytes, str]:
+        """The text for Prometheus and its content type."""
+        return exposition(self._tally, self._read_gauges())
+
+    def _read_gauges(self) -> dict[str, Gauge]:
+        return {name: Gauge(meaning, read()) for name, (meaning, read) in self._gauges.items()}
+
+
+class Shared(Alone):
+    """The metrics of all processes of `home`: whichever of them is asked answers for all.
+
+    Each writes its numbers to a file every second and when asked; a kill loses what was counted since.
+    """
+
+    def __init__(self, home: Path, every_s: float = 1.0) -> None:
+        super().__init__()
+        self._snapshots = Snapshots(home / "run")
+        self._id = uuid4().hex
+        self._every_s = every_s
+        self._saving = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._keep()
+        self._timer = asyncio.get_running_loop().call_later(self._every_s, self.start)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._keep()
+        self._snapshots.close()
+
+    def render(self) -> tuple[bytes, str]:
+        self._keep()
+        with self._snapshots.locked():
+            total = self._snapshots.total(self._snapshot())
+        return exposition(total.tally, total.gauges)
+
+    def _keep(self) -> None:
+        """Saves, and says once when the disk begins or ceases to serve: requests go on either way."""
+        try:
+            with self._snapshots.locked():
+                self._snapshots.save(self._snapshot())
+                self._snapshots.fold()
+        except OSError as error:
+            if self._saving:
+                _log.warning("metrics are not shared between processes for now: %s", error)
+            self._saving = False
+        else:
+            if not self._saving:
+                _log.info("metrics are shared between processes again")
+            self._saving = True
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._id, self._tally, self._read_gauges())

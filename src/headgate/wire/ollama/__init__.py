@@ -9,10 +9,10 @@ from headgate.wire import ndjson
 from headgate.wire.base import Ask, Fields, Look, Passage, Reader, TextWire, Writer, Written, encode
 from headgate.wire.conversation import Conversation, Reply
 from headgate.wire.ollama import answers, requests
-from headgate.wire.ollama.shapes import ChatRequest
+from headgate.wire.ollama.shapes import Envelope
 from headgate.wire.openai import open_body, read_body
 
-_decode = msgspec.json.Decoder(ChatRequest).decode
+_decode = msgspec.json.Decoder(Envelope).decode
 
 
 class Ollama(TextWire):

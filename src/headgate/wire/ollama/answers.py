@@ -67,7 +67,8 @@ def read_reply(body: bytes) -> Reply:
 
 
 def write_reply(reply: Reply) -> bytes:
-    """The first choice: the dialect has no more. Raises `UpstreamProtocolError` for tool arguments that are no object."""
+    """Writes the first choice: the dialect has no more. Raises `UpstreamProtocolError` for tool arguments that are no
+    object."""
     choice = reply.choices[0]
     try:
         message = write_message(Message("assistant", choice.parts))
@@ -83,8 +84,8 @@ def _final(model: str, at: str, message: ChatMessage, stop: Stop | None, usage: 
         message=message,
         done=True,
         done_reason="length" if stop == "length" else "stop",
-        prompt_eval_count=usage and usage.prompt,
-        eval_count=usage and usage.completion,
+        prompt_eval_count=usage.prompt if usage else None,
+        eval_count=usage.completion if usage else None,
     )
 
 
@@ -120,9 +121,10 @@ class LineReader(Reader):
         return self._read(self._splitter.feed(chunk))
 
     def finish(self) -> list[AnyEvent]:
+        if self.ended or self.failure:
+            return []
         events = self._read(self._splitter.finish())
-        if not self.ended and not _told(self.failure):
-            self.failure = StreamCut("the provider's stream ended before its own end mark")
+        self.failure = _at_end(self.ended, self.failure)
         return events
 
     def _read(self, lines: bytes) -> list[AnyEvent]:
@@ -159,9 +161,11 @@ class LineReader(Reader):
             self._calls += 1
 
 
-def _told(failure: UpstreamError | None) -> bool:
-    """Was this failure the provider's own word, and not half a line at the end of a stream that was cut?"""
-    return failure is not None and not isinstance(failure, UpstreamProtocolError)
+def _at_end(ended: bool, failure: UpstreamError | None) -> UpstreamError | None:
+    """What a stream that is over failed with: half a line at its end is a cut, not junk."""
+    if ended or (failure and not isinstance(failure, UpstreamProtocolError)):
+        return failure
+    return StreamCut("the provider's stream ended before its own end mark")
 
 
 class LineWriter(Writer):
@@ -210,7 +214,7 @@ class LineWriter(Writer):
             calls = [write_call(call, index, "message") for index, call in self._calls.items()]
         except WireNotServed as error:
             raise UpstreamProtocolError(f"the model's answer does not fit Ollama's shape: {error.message}") from None
-        return self._line(ChatMessage("assistant", "", tool_calls=calls))
+        return msgspec.json.format(self._line(ChatMessage("assistant", "", tool_calls=calls)), indent=-1) + b"\n"
 
 
 class LinePassage(Passage):
@@ -223,9 +227,10 @@ class LinePassage(Passage):
         return self._follow(self._splitter.feed(chunk))
 
     def finish(self) -> bytes:
+        if self.ended or self.failure:
+            return b""
         out = self._follow(self._splitter.finish())
-        if not self.ended and not _told(self.failure):
-            self.failure = StreamCut("the provider's stream ended before its own end mark")
+        self.failure = _at_end(self.ended, self.failure)
         return out
 
     def _follow(self, lines: bytes) -> bytes:

@@ -40,17 +40,14 @@ class CallIds:
 
     def answered_by(self, message: ChatMessage, path: str) -> str:
         """The id of the call that this `tool` message answers: what it says, else the first open one of its name."""
-        fits = [
-            call
-            for call in self._open
-            if message.tool_call_id in (None, call[0]) and message.tool_name in (None, call[1])
-        ]
-        if not fits:
-            raise BadRequest(
-                f"`{path}`: no open tool call before it has this `tool_name` or `tool_call_id`", param=path
-            )
-        self._open.remove(fits[0])
-        return fits[0][0]
+        if said := message.tool_call_id:
+            self._open = [call for call in self._open if call[0] != said]
+            return said
+        found = next((call for call in self._open if call[1] == (message.tool_name or call[1])), None)
+        if found is None:
+            raise BadRequest(f"`{path}`: no open tool call before this result has its `tool_name`", param=path)
+        self._open.remove(found)
+        return found[0]
 
 
 def read_messages(messages: Iterable[ChatMessage]) -> Iterator[Message]:
@@ -60,7 +57,7 @@ def read_messages(messages: Iterable[ChatMessage]) -> Iterator[Message]:
         if message.role is None:
             raise BadRequest(f"`{path}.role`: say `system`, `user`, `assistant` or `tool`", param=f"{path}.role")
         if message.role == "tool":
-            content = (*_texts(message), *_images(message, path))
+            content: tuple[Text | Image, ...] = (*_texts(message), *_images(message, path))
             yield Message("tool", (ToolResult(ids.answered_by(message, path), content),))
         else:
             yield Message(message.role, read_parts(message, ids, path))
@@ -118,9 +115,9 @@ def write_message(message: Message, path: str = "message") -> ChatMessage:
 
 
 def write_call(call: ToolCall, index: int, path: str) -> Call:
+    arguments = call.arguments.encode() or b"{}"
     try:
-        _object(call.arguments or "{}")
-        arguments = msgspec.json.format(call.arguments.encode() or b"{}", indent=-1)
+        _object(arguments)
     except (msgspec.DecodeError, RecursionError):
         where = f"{path}.tool_calls[{index}].function.arguments"
         raise WireNotServed(f"`{where}`: Ollama takes only a JSON object here", param=where) from None

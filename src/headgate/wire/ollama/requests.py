@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from headgate.errors import WireNotServed
@@ -107,8 +109,10 @@ def _write_think(settings: Settings) -> bool | str | None:
     return _LEVELS.get(effort)
 
 
-def _write_format(wanted: OutputFormat | None) -> str | dict[str, object] | None:
-    return wanted and ("json" if wanted.schema is None else wanted.schema)
+def _write_format(wanted: OutputFormat | None) -> Literal["json"] | dict[str, object] | None:
+    if wanted is None:
+        return None
+    return "json" if wanted.schema is None else wanted.schema
 
 
 def _write_tool(tool: Tool) -> OfferedTool:

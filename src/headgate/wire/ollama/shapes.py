@@ -8,6 +8,8 @@ import msgspec
 
 from headgate.wire.openai import TokenLimit
 
+ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+
 
 class CalledFunction(msgspec.Struct, omit_defaults=True):
     """`arguments` is an object here, where OpenAI has a string."""
@@ -62,13 +64,25 @@ class Options(msgspec.Struct, omit_defaults=True):
 class ChatRequest(msgspec.Struct, omit_defaults=True):
     """What `/api/chat` takes. A stream is the default."""
 
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    model: ModelName
     messages: list[ChatMessage] | None = None
     tools: list[OfferedTool] | None = None
     format: Literal["", "json"] | dict[str, object] | None = None
     options: Options | None = None
     think: bool | str | None = None
     stream: bool | None = None
+
+
+class Limit(msgspec.Struct):
+    num_predict: TokenLimit | None = None
+
+
+class Envelope(msgspec.Struct):
+    """The fields that the road reads; everything else stays undecoded."""
+
+    model: ModelName
+    stream: bool | None = None
+    options: Limit | None = None
 
 
 class ChatAnswer(msgspec.Struct, omit_defaults=True):

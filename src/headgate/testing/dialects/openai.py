@@ -15,7 +15,7 @@ from headgate.testing.dialects.events import DONE, event, odd
 from headgate.testing.dialects.vectors import VectorsBody, vectors
 from headgate.types import Usage
 
-_REASONS = re.compile(r"o\d|gpt-5")
+_REASONS = re.compile(r"o\d|gpt-[5-9](?!-chat)")
 
 REQUESTS = 10_000
 TOKENS = 2_000_000
@@ -91,9 +91,15 @@ class OpenAI(ChatDialect):
         if body.max_tokens is not None:
             said = "Unsupported parameter: 'max_tokens'; this model takes 'max_completion_tokens'."
             raise Refused(400, said, code="unsupported_parameter", param="max_tokens")
-        if body.temperature not in (None, 1):
-            said = "Unsupported value: this model takes no 'temperature' but 1, the default."
-            raise Refused(400, said, code="unsupported_value", param="temperature")
+        for name, value, default in (
+            ("temperature", body.temperature, 1),
+            ("top_p", body.top_p, 1),
+            ("presence_penalty", body.presence_penalty, 0),
+            ("frequency_penalty", body.frequency_penalty, 0),
+        ):
+            if value not in (None, default):
+                said = f"Unsupported value: this model takes no {name!r} but {default}, the default."
+                raise Refused(400, said, code="unsupported_value", param=name)
 
     def show_model(self, call: Call) -> Reply:
         self.admit(call)

@@ -1,33 +1,35 @@
-"""The table of the data plane: which path speaks which wire. A new route is a row."""
+"""The table of the data plane: which path speaks which wire, and the documents it takes and gives. A new route is a row."""
 
 from __future__ import annotations
 
 import msgspec
 
 from headgate.wire.base import Wire
-from headgate.wire.chat import CHAT
-from headgate.wire.completions import COMPLETIONS
-from headgate.wire.embeddings import EMBEDDINGS
+from headgate.wire.chat import CHAT, ChatChunk, ChatCompletion, ChatRequest
+from headgate.wire.completions import COMPLETIONS, Completion, CompletionRequest
+from headgate.wire.embeddings import EMBEDDINGS, CreateEmbeddingRequest, CreateEmbeddingResponse
 
 PREFIXES = ("/v1", "/api/v1")
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One inference route: POST only."""
+    """One inference route: POST only. `chunk` is what each event of its stream holds, where it has streams."""
 
     path: str
+    summary: str
     wire: Wire
+    request: type[msgspec.Struct]
+    reply: type[msgspec.Struct]
+    chunk: type[msgspec.Struct] | None = None
 
 
-ENDPOINTS = tuple(
-    Endpoint(prefix + path, wire)
-    for prefix in PREFIXES
-    for path, wire in (
-        ("/chat/completions", CHAT),
-        ("/completions", COMPLETIONS),
-        ("/embeddings", EMBEDDINGS),
-    )
+ROWS = (
+    Endpoint("/chat/completions", "Continue a chat", CHAT, ChatRequest, ChatCompletion, ChatChunk),
+    Endpoint("/completions", "Complete a text", COMPLETIONS, CompletionRequest, Completion, Completion),
+    Endpoint("/embeddings", "Turn texts into vectors", EMBEDDINGS, CreateEmbeddingRequest, CreateEmbeddingResponse),
 )
+
+ENDPOINTS = tuple(msgspec.structs.replace(row, path=prefix + row.path) for prefix in PREFIXES for row in ROWS)
 
 MODELS = tuple(prefix + "/models" for prefix in PREFIXES)
 """GET lists the models; with `/{id}` behind it, GET shows one."""

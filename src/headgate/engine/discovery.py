@@ -30,7 +30,7 @@ class Discovery:
 
     def __init__(self, catalogue: Catalogue, reaches: Mapping[str, Reach]) -> None:
         self.catalogue = catalogue
-        self._listed = [reach for reach in reaches.values() if reach.provider.models_url and reach.has_key]
+        self._listed = [reach for reach in reaches.values() if can_list(reach)]
         self._refreshed = -AGAIN_S
         self._refreshing: asyncio.Task[None] | None = None
         self._rounds: asyncio.Task[None] | None = None
@@ -75,7 +75,9 @@ class Discovery:
     async def _ask(self, reach: Reach) -> None:
         limits = msgspec.structs.replace(reach.limits, first_byte_s=10.0, total_s=20.0, body_bytes=32 * 1024 * 1024)
         try:
-            async with reach.upstream.open(Call(reach.provider.models_url, reach.headers, method="GET", limits=limits)) as answer:
+            async with reach.upstream.open(
+                Call(reach.provider.models_url, reach.headers, method="GET", limits=limits)
+            ) as answer:
                 body = await answer.read()
                 if answer.status != 200:
                     raise reach.provider.failure(answer.status, answer.headers, body)
@@ -86,3 +88,8 @@ class Discovery:
                 log.info("the model list of %s cannot be had: %s", reach.name, error.message)
             self._away.add(reach.name)
 
+
+def can_list(reach: Reach) -> bool:
+    """Whether a provider has a list that can be asked for."""
+    provider = reach.provider
+    return bool(provider.models_url) and (bool(provider.settings.key) or not provider.key_needed)

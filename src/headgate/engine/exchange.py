@@ -44,7 +44,8 @@ class Sink(Protocol):
 class Exchange(msgspec.Struct, frozen=True):
     """A request as it came.
 
-    `body` receives it, bounded; `began` is on the monotonic clock, `at_us` in epoch microseconds; `session` groups the calls of one conversation where the client says so.
+    `body` receives it, bounded; `began` is on the monotonic clock, `at_us` in epoch microseconds; `session` groups the
+    calls of one conversation where the client says so.
     """
 
     request_id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from time import monotonic
 from types import TracebackType
@@ -25,7 +25,8 @@ from headgate.errors import (
 from headgate.ledger.meter import Tab
 from headgate.types import Plan, Target
 from headgate.wire.base import Ask, Telling, TextWire, Wire
-from headgate.wire.conversation import collect
+from headgate.wire.gathered import gather
+from headgate.wire.vectors import VectorWire
 
 ATTEMPTS = 3
 BACKOFF_S = 0.05
@@ -63,8 +64,10 @@ class RetryBudget:
 class Failover:
     """Opens answers. Knows every provider that is configured."""
 
-    def __init__(self, reaches: Mapping[str, Reach]) -> None:
+    def __init__(self, reaches: Mapping[str, Reach], failed: Callable[[str, str], None]) -> None:
+        """`failed` is told the provider and the error's code of every call that was given up for another."""
         self.reaches = reaches
+        self.failed = failed
         self._budget = RetryBudget()
 
     def open(self, wire: Wire, ask: Ask, plan: Plan, tab: Tab) -> Attempts:
@@ -98,16 +101,18 @@ class Attempts:
                 return await self._try(target)
             except (UpstreamError, HouseError) as error:
                 await self._leave()
-                if not error.elsewhere or self._tab.attempts >= ATTEMPTS:
-                    raise
-                if not targets:
-                    if not self._failover.may_repeat(error):
-                        raise
+                if not targets and self._may_repeat(error):
                     await self._back_off(error)
                     targets.append(target)
+                if not targets or not error.elsewhere or self._tab.attempts >= ATTEMPTS:
+                    raise
+                self._failover.failed(target.provider, error.code_said)
             except BaseException:
                 await self._leave()
                 raise
+
+    def _may_repeat(self, error: HeadgateError) -> bool:
+        return self._tab.attempts < ATTEMPTS and self._failover.may_repeat(error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -127,7 +132,7 @@ class Attempts:
     async def _try(self, target: Target) -> Opened:
         reach = self._failover.reaches[target.provider]
         try:
-            if reach.provider.responds:
+            if reach.provider.responds or reach.provider.embeds:
                 return await self._responding(reach, target)
             return await self._calling(reach, target)
         except UpstreamError as error:
@@ -155,14 +160,19 @@ class Attempts:
 
     async def _responding(self, reach: Reach, target: Target) -> Opened:
         wire, ask = self._wire, self._ask
-        if not isinstance(wire, TextWire):
+        if isinstance(wire, VectorWire) and reach.provider.embeds:
+            self._tab.attempt(target.provider, target.model)
+            vectors = reach.provider.embed(translation.vectors_of(wire, ask, target))
+            whole = translation.Incoming(wire.write_reply(vectors, ask), vectors.usage, vectors.model)
+            return Opened(reach, target, (), whole=whole)
+        if not isinstance(wire, TextWire) or not reach.provider.responds:
             raise WireNotServed(f"the provider `{reach.name}` does not serve {wire.name}")
         conversation = translation.conversation_of(wire, ask, target)
         self._tab.attempt(target.provider, target.model)
         events = reach.provider.respond(conversation)
         self._scope = aclosing(events)
         if not ask.stream:
-            reply = collect([event async for event in events])
+            reply = gather([event async for event in events])
             whole = translation.Incoming(wire.write_reply(reply), reply.usage, reply.model)
             return Opened(reach, target, (), whole=whole)
         flow = Told(events, Telling(wire.writer(ask)))
@@ -181,4 +191,3 @@ async def first(flow: Flow) -> bytes:
     if not head:
         raise flow.failure or UpstreamProtocolError("the provider's stream is empty")
     return head
-

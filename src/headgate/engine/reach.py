@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.errors import ProviderNotConfigured, WireNotServed
+from headgate.errors import WireNotServed
 from headgate.providers.base import Provider
 from headgate.upstream.base import Call, Headers, Limits, Upstream
 from headgate.wire.base import Wire
@@ -23,18 +23,12 @@ class Reach(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return self.provider.name
 
-    @property
-    def has_key(self) -> bool:
-        return bool(self.provider.settings.key) or not self.provider.key_needed
-
     def wire_for(self, asked: Wire) -> Wire:
         """The asked wire itself where the provider speaks it, else one of its family.
 
-        Raises `WireNotServed` when there is none, `ProviderNotConfigured` when a key is missing.
+        Raises `WireNotServed` when there is none, `ProviderNotConfigured` when a key or an address is missing.
         """
-        if not self.has_key:
-            wanted = " or ".join(self.provider.key_env)
-            raise ProviderNotConfigured(f"the provider `{self.name}` has no key: set {wanted}")
+        self.provider.require(self.provider.settings.key)
         if asked.name in self.wires:
             return asked
         for wire in self.wires.values():

@@ -9,7 +9,7 @@ from headgate.errors import WireNotServed
 from headgate.types import Target, Usage
 from headgate.wire.base import Ask, Fields, Passage, TextWire, Translation, Wire, encode
 from headgate.wire.conversation import Conversation
-from headgate.wire.embeddings import VectorWire
+from headgate.wire.vectors import EmbeddingRequest, VectorWire
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -50,13 +50,19 @@ def _translated(asked: Wire, wire: Wire, ask: Ask, target: Target) -> tuple[Fiel
         written = wire.write(conversation)
         return written.fields, conversation.unread + written.dropped
     if isinstance(asked, VectorWire) and isinstance(wire, VectorWire):
-        vectors = wire.write(msgspec.structs.replace(asked.read(ask.body), model=target.model))
-        return vectors.fields, vectors.dropped
+        request = vectors_of(asked, ask, target)
+        vectors = wire.write(request)
+        return vectors.fields, request.unread + vectors.dropped
     raise WireNotServed(f"{asked.name} cannot be translated to {wire.name}")
 
 
 def conversation_of(asked: TextWire, ask: Ask, target: Target) -> Conversation:
     """The request in no dialect, addressed to a target's model."""
+    return msgspec.structs.replace(asked.read(ask.body), model=target.model)
+
+
+def vectors_of(asked: VectorWire, ask: Ask, target: Target) -> EmbeddingRequest:
+    """The same for vectors."""
     return msgspec.structs.replace(asked.read(ask.body), model=target.model)
 
 

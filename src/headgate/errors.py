@@ -16,6 +16,8 @@ HeadgateError
 │   ├── WireNotServed           400  no target of the plan can carry what was asked
 │   ├── KeysUnavailable         503  an unknown key cannot be checked because the database does not answer
 │   ├── JournalUnavailable      503  nothing is served that could not be accounted for
+│   ├── StorageUnavailable      503  the database or Redis does not answer, is locked, full or read-only: try again
+│   ├── StorageRefused          500  the database answers, and says that this row cannot be kept
 │   ├── ShuttingDown            503
 │   └── InternalError           500
 └── UpstreamError                   a provider failed; carries what it said
@@ -162,6 +164,17 @@ class KeysUnavailable(HouseError):
 
 class JournalUnavailable(HouseError):
     code = "journal_unavailable"
+    level = logging.ERROR
+
+
+class StorageUnavailable(HouseError):
+    code = "storage_unavailable"
+    level = logging.ERROR
+
+
+class StorageRefused(HouseError):
+    status = 500
+    code = "storage_refused"
     level = logging.ERROR
 
 

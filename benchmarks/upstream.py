@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from typing import cast
 
 import uvloop
 
@@ -29,7 +30,7 @@ class Answers(asyncio.Protocol):
     """Answers each request with the same bytes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(ANSWER * data.count(b"POST "))
@@ -95,9 +96,8 @@ async def events(client: Lean, port: int, seconds: float) -> None:
                 size += len(chunk)
                 reads += 1
     took, cpu, count = time.monotonic() - began, time.process_time() - cpu, size // len(EVENT)
-    print(
-        f"    stream: {count / took:9,.0f} events/s    {cpu / count * 1e6:6.1f} µs CPU an event, {count / reads:.1f} a read"
-    )
+    speed = f"{count / took:9,.0f} events/s    {cpu / count * 1e6:6.1f} µs CPU an event"
+    print(f"    stream: {speed}, {count / reads:.1f} a read")
 
 
 async def main(seconds: float) -> None:

@@ -33,8 +33,9 @@ BY_NAME: Mapping[str, type[UpstreamError]] = {
 BY_WORDS: Mapping[str, type[UpstreamError]] = {
     "connection closed before message completed": UpstreamUnreachable,
     "end of file before message length reached": StreamCut,
+    "unexpected EOF": StreamCut,
 }
-"""What reqwest tells apart by words alone; both are a `RemoteProtocolError`."""
+"""What reqwest tells apart by words alone; all are a `RemoteProtocolError`."""
 
 
 def fault(error: Exception, peer: str) -> UpstreamError:

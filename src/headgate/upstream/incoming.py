@@ -14,6 +14,8 @@ from headgate.upstream.faults import fault
 _BODILESS = (204, 304)
 _VERSIONS = ("1.1", "1.0")
 _KEEP_ALIVE_MARGIN_S = 1.0
+ONCE = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
+"""Headers that say where a body ends or how to read it: said twice, two readers may disagree (RFC 9112 §11.2)."""
 
 
 def check_head(status: int, headers: Mapping[bytes, bytes]) -> None:
@@ -146,7 +148,10 @@ class Incoming:
         self._head += len(name) + len(value) + 4
         if self._head > self._limits.header_bytes:
             raise UpstreamProtocolError(f"{self._peer}: more than {self._limits.header_bytes} bytes of headers")
-        self.headers[name.lower()] = value.strip()
+        name = name.lower()
+        if name in self.headers and name in ONCE:
+            raise UpstreamProtocolError(f"{self._peer}: two headers {name.decode()}")
+        self.headers[name] = value.strip()
 
     def on_headers_complete(self) -> None:
         parser = self._parser

@@ -13,7 +13,7 @@ from headgate.config import Transport
 from headgate.errors import StreamCut, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from headgate.upstream.base import Call
 from headgate.upstream.faults import fault
-from headgate.upstream.incoming import check_head
+from headgate.upstream.incoming import ONCE, check_head
 from headgate.upstream.request import Place, head, opening
 
 NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="*,0.0.0.0/0,::/0")
@@ -89,6 +89,7 @@ class ProxiedAnswer:
         self._total_due = monotonic() + call.limits.total_s
         self._received = 0
         self._peer = ""
+        self._said = ""
 
     async def __aenter__(self) -> ProxiedAnswer:
         place, request = self._request()
@@ -96,10 +97,12 @@ class ProxiedAnswer:
         limits = self._limits
         client = self._client.client(limits.connect_s)
         try:
-            async with self._limit(limits.connect_s + limits.first_byte_s):
+            async with self._limit(
+                limits.connect_s + limits.first_byte_s, f"no answer within {limits.first_byte_s:g} s"
+            ):
                 self._response = await client.execute(request)
         except TimeoutError as error:
-            raise self._late(error, f"no answer within {limits.first_byte_s:g} s") from None
+            raise self._late(error) from None
         except Exception as error:
             raise fault(error, self._peer) from error
         try:
@@ -121,13 +124,13 @@ class ProxiedAnswer:
     async def __anext__(self) -> bytes:
         limits = self._limits
         try:
-            async with self._limit(limits.idle_s):
+            async with self._limit(limits.idle_s, f"silent for {limits.idle_s:g} s in the middle of an answer"):
                 while not (chunk := bytes(await anext(self._chunks))):
                     pass
         except StopAsyncIteration:
             raise
         except TimeoutError as error:
-            raise self._late(error, f"silent for {limits.idle_s:g} s in the middle of an answer") from None
+            raise self._late(error) from None
         except Exception as error:
             raise self._cut(error) from error
         self._received += len(chunk)
@@ -152,23 +155,27 @@ class ProxiedAnswer:
 
     def _read_head(self) -> None:
         size = 0
-        for name, value in self._response.headers.items():
-            size += len(name) + len(value) + 4
-            self.headers[name.lower().encode()] = value.encode()
+        for said, value in self._response.headers.items():
+            name = said.encode()
+            if name in self.headers and name in ONCE:
+                raise UpstreamProtocolError(f"{self._peer}: two headers {said}")
+            size += len(said) + len(value) + 4
+            self.headers[name] = value.encode()
         if size > self._limits.header_bytes:
             raise UpstreamProtocolError(f"{self._peer}: more than {self._limits.header_bytes} bytes of headers")
         check_head(self._response.status, self.headers)
         self.status = self._response.status
 
-    def _limit(self, seconds: float) -> asyncio.Timeout:
-        return asyncio.timeout(min(seconds, self._total_due - monotonic()))
+    def _limit(self, seconds: float, said: str) -> asyncio.Timeout:
+        left = self._total_due - monotonic()
+        self._said = said if seconds < left else f"not finished within {self._limits.total_s:g} s"
+        return asyncio.timeout(min(seconds, left))
 
-    def _late(self, error: TimeoutError, said: str) -> UpstreamError:
-        """reqwest's own connect timeout says so itself; any other is a limit of ours."""
-        if monotonic() >= self._total_due:
-            return UpstreamTimeout(f"{self._peer}: not finished within {self._limits.total_s:g} s")
-        if isinstance(error, ConnectionError):
-            return UpstreamTimeout(f"{self._peer}: no connection within {self._limits.connect_s:g} s")
+    def _late(self, error: TimeoutError) -> UpstreamTimeout:
+        """reqwest's own connect timeout says so itself; any other is the limit that was set last."""
+        said = (
+            f"no connection within {self._limits.connect_s:g} s" if isinstance(error, ConnectionError) else self._said
+        )
         return UpstreamTimeout(f"{self._peer}: {said}")
 
     def _cut(self, error: Exception) -> UpstreamError:

@@ -19,7 +19,7 @@ class Anthropic(Provider):
 
     name = "anthropic"
     base_url = "https://api.anthropic.com"
-    base_env = ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")
+    base_env = ("ANTHROPIC_API_BASE",)
     key_env = ("ANTHROPIC_API_KEY",)
     paths: ClassVar = {"messages": "/v1/messages"}
     models_path = "/v1/models?limit=1000"

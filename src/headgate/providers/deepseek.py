@@ -18,7 +18,7 @@ class DeepSeek(Provider):
 
     name = "deepseek"
     base_url = "https://api.deepseek.com/v1"
-    base_env = ("DEEPSEEK_API_BASE", "DEEPSEEK_BASE_URL")
+    base_env = ("DEEPSEEK_API_BASE",)
     key_env = ("DEEPSEEK_API_KEY",)
     paths: ClassVar = {"chat": "/chat/completions"}
     models_path = "/models"

@@ -17,7 +17,6 @@ class HuggingFace(Provider):
 
     name = "huggingface"
     base_url = "https://router.huggingface.co"
-    base_env = ("HUGGINGFACE_API_BASE",)
     key_env = ("HUGGINGFACE_API_TOKEN", "HF_TOKEN")
     paths: ClassVar = {
         "chat": "/v1/chat/completions",

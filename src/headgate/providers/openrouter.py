@@ -23,7 +23,7 @@ class OpenRouter(Provider):
 
     name = "openrouter"
     base_url = "https://openrouter.ai/api/v1"
-    base_env = ("OPENROUTER_API_BASE_URL", "OPENROUTER_BASE_URL")
+    base_env = ("OPENROUTER_API_BASE_URL",)
     key_env = ("OPENROUTER_API_KEY",)
     paths: ClassVar = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
     models_path = "/models"

@@ -267,14 +267,9 @@ class ChatWriter(Writer):
             case ArgumentsDelta():
                 return b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (event.index, encode(event.text))
             case ToolCallStarted():
-                return (
-                    b'"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]'
-                    % (
-                        event.index,
-                        encode(event.id),
-                        encode(event.name),
-                    )
-                )
+                function = b'{"name":%b,"arguments":""}' % encode(event.name)
+                call = b'{"index":%d,"id":%b,"type":"function","function":%b}'
+                return b'"tool_calls":[%b]' % (call % (event.index, encode(event.id), function))
             case ThinkingDelta():
                 return self._thinking(event, lane)
             case RefusalDelta():
@@ -291,11 +286,8 @@ class ChatWriter(Writer):
             lane.thought.append(event.text)
             delta = b'"reasoning_content":' + encode(event.text)
         if event.signature or event.redacted:
-            block = (
-                Thinking(redacted=event.redacted)
-                if event.redacted
-                else Thinking("".join(lane.thought), event.signature)
-            )
+            text = "" if event.redacted else "".join(lane.thought)
+            block = Thinking(text, event.signature, event.redacted)
             lane.thought.clear()
             detail = encode(reasoning.write_detail(block, lane.blocks))
             lane.blocks += 1

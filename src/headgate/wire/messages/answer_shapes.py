@@ -1,0 +1,89 @@
+"""A messages answer, field by field: its documented shapes, which translate nothing.
+
+Source: the Anthropic API reference, "Create a Message", the response.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+StopReason = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"
+]
+
+
+class SourceLocation(msgspec.Struct, tag_field="type", tag="web_search_result_location"):
+    """A web page that the text rests on. `encrypted_index` is Anthropic's own and empty where another answered."""
+
+    url: str
+    title: str | None
+    cited_text: str
+    encrypted_index: str = ""
+
+
+class TextAnswer(msgspec.Struct, tag_field="type", tag="text", omit_defaults=True):
+    text: str
+    citations: list[SourceLocation] | None = None
+
+
+class ThinkingAnswer(msgspec.Struct, tag_field="type", tag="thinking"):
+    thinking: str
+    signature: str
+
+
+class RedactedThinkingAnswer(msgspec.Struct, tag_field="type", tag="redacted_thinking"):
+    data: str
+
+
+class ToolUseAnswer(msgspec.Struct, tag_field="type", tag="tool_use"):
+    """`input` is a JSON object."""
+
+    id: str
+    name: str
+    input: msgspec.Raw
+
+
+AnyAnswerBlock = TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseAnswer
+
+
+class OutputDetails(msgspec.Struct):
+    thinking_tokens: int
+
+
+class UsageAnswer(msgspec.Struct, omit_defaults=True):
+    """Token counts. `input_tokens` leaves out what was read from the prompt cache and written to it."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class StopDetails(msgspec.Struct, tag_field="type", tag="refusal"):
+    """Why the model refused, in words."""
+
+    explanation: str
+
+
+class MessageAnswer(msgspec.Struct, tag_field="type", tag="message"):
+    """A whole answer."""
+
+    id: str
+    role: Literal["assistant"]
+    model: str
+    content: list[AnyAnswerBlock]
+    stop_reason: StopReason | None
+    stop_sequence: str | None
+    usage: UsageAnswer
+    stop_details: StopDetails | None = None
+
+
+class MessageEnd(msgspec.Struct, omit_defaults=True):
+    """What is known at the end of a stream."""
+
+    stop_reason: StopReason
+    stop_sequence: str | None
+    stop_details: StopDetails | None = None

@@ -144,8 +144,9 @@ def _whole(count: Count) -> int:
     return max(0, int(count)) if count else 0
 
 
-class PromptTokensDetails(msgspec.Struct, frozen=True):
-    cached_tokens: int = 0
+class PromptTokensDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    cached_tokens: int
+    cache_write_tokens: int | None = None
 
 
 class CompletionTokensDetails(msgspec.Struct, frozen=True):
@@ -168,7 +169,11 @@ def write_usage(usage: Usage) -> UsageBody:
         prompt_tokens=usage.prompt,
         completion_tokens=usage.completion,
         total_tokens=usage.total,
-        prompt_tokens_details=PromptTokensDetails(usage.cached) if usage.cached else None,
+        prompt_tokens_details=(
+            PromptTokensDetails(usage.cached, usage.cache_written or None)
+            if usage.cached or usage.cache_written
+            else None
+        ),
         completion_tokens_details=CompletionTokensDetails(usage.reasoning) if usage.reasoning else None,
         cost=None if usage.cost_nano is None else usage.cost_nano / 1e9,
     )

@@ -86,7 +86,8 @@ async def answer(script: Any, *, stream: bool = False, **asked: Any) -> list[Any
 
 async def failure(script: Any, *, stream: bool = False) -> UpstreamError:
     with pytest.raises(UpstreamError) as raised:
-        await answer(script, stream=stream)
+        async with asyncio.timeout(2):
+            await answer(script, stream=stream)
     assert KEY not in f"{raised.value.message}{raised.value!r}"
     assert "mine" in raised.value.message
     return raised.value

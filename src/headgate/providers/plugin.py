@@ -133,15 +133,10 @@ def _request(conversation: Conversation) -> ChatCompletionRequest:
 def _as_chunk(answer: dict[str, Any]) -> dict[str, Any]:
     """A whole chat completion as the one chunk of a stream that says the same."""
     choices = [
-        {"index": choice["index"], "delta": _as_delta(choice["message"]), "finish_reason": choice.get("finish_reason")}
+        {"index": choice["index"], "delta": choice["message"], "finish_reason": choice.get("finish_reason")}
         for choice in answer["choices"]
     ]
     return {**answer, "object": "chat.completion.chunk", "choices": choices}
-
-
-def _as_delta(message: dict[str, Any]) -> dict[str, Any]:
-    calls = [{"index": index, **call} for index, call in enumerate(message.get("tool_calls", ()))]
-    return {**message, "tool_calls": calls} if calls else message
 
 
 def _header_bytes(error: Exception) -> Mapping[bytes, bytes]:

@@ -118,7 +118,13 @@ class LineReader(Reader):
         self._begun = False
 
     def feed(self, chunk: bytes) -> list[AnyEvent]:
-        return self._read(self._splitter.feed(chunk))
+        if self.ended or self.failure:
+            return []
+        try:
+            return self._read(self._splitter.feed(chunk))
+        except UpstreamProtocolError as error:
+            self.failure = error
+            return []
 
     def finish(self) -> list[AnyEvent]:
         if self.ended or self.failure:
@@ -224,7 +230,13 @@ class LinePassage(Passage):
         self._splitter = ndjson.Splitter()
 
     def feed(self, chunk: bytes) -> bytes:
-        return self._follow(self._splitter.feed(chunk))
+        if self.ended or self.failure:
+            return b""
+        try:
+            return self._follow(self._splitter.feed(chunk))
+        except UpstreamProtocolError as error:
+            self.failure = error
+            return b""
 
     def finish(self) -> bytes:
         if self.ended or self.failure:

@@ -50,7 +50,7 @@ from headgate.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
-from headgate.wire.openai import open_body, read_body
+from headgate.wire.openai import read_body, unread
 
 _decode = msgspec.json.Decoder(ChatRequest).decode
 _UNCARRIED = {
@@ -68,7 +68,6 @@ _UNCARRIED = {
 }
 """Documented fields that the conversation has no place for."""
 _CARRIED = frozenset(ChatRequest.__struct_fields__) - _UNCARRIED
-_NULL = msgspec.Raw(b"null")
 
 
 def read(body: bytes) -> Conversation:
@@ -87,7 +86,7 @@ def read(body: bytes) -> Conversation:
         tool_choice=choice,
         settings=_read_settings(asked),
         stream=bool(asked.stream),
-        unread=tuple(name for name, value in open_body(body).items() if name not in _CARRIED and value != _NULL),
+        unread=unread(body, _CARRIED),
     )
 
 

@@ -42,11 +42,10 @@ from headgate.wire.messages.request_shapes import (
     Turn,
     URLSource,
 )
-from headgate.wire.openai import open_body, read_body
+from headgate.wire.openai import read_body, unread
 
 _decode = msgspec.json.Decoder(MessagesRequest).decode
 _CARRIED = frozenset(MessagesRequest.__struct_fields__) - {"service_tier", "cache_control"}
-_NULL = msgspec.Raw(b"null")
 _MODES: dict[str, Literal["auto", "none", "required", "tool"]] = {
     "auto": "auto",
     "none": "none",
@@ -70,7 +69,7 @@ def read(body: bytes) -> Conversation:
         tool_choice=_read_choice(asked.tool_choice),
         settings=_read_settings(asked),
         stream=bool(asked.stream),
-        unread=tuple(name for name, value in open_body(body).items() if name not in _CARRIED and value != _NULL),
+        unread=unread(body, _CARRIED),
     )
 
 

@@ -86,10 +86,10 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """A server on a free port of 127.0.0.1."""
+async def serving(script: Script, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[Server]:
+    """A server on 127.0.0.1, on a free port unless one is given."""
     server = Server(script)
-    listening = await asyncio.start_server(server, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(server, "127.0.0.1", port, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -206,6 +206,20 @@ async def test_an_answer_before_the_request_was_read_is_an_answer(upstream: Upst
         assert (answer.status, await answer.read()) == (413, b"big")
 
 
+async def test_an_answer_may_run_beside_the_request(upstream: Upstream) -> None:
+    body = bytes(range(256)) * 16 * 1024
+
+    async def script(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.send(OK + b"content-length: %d\r\n\r\n" % len(body))
+        for _ in range(0, len(body), 65536):
+            await peer.send(await peer.reader.readexactly(65536))
+        await peer.gone()
+
+    async with serving(script) as server, upstream.open(post(server.url(), body)) as answer:
+        assert await answer.read() == body
+
+
 async def test_a_slow_reader_stops_the_server(upstream: Upstream) -> None:
     piece, pieces = b"x" * 65536, 1024
     sent = 0

@@ -22,6 +22,7 @@ HELD_BYTES = 256 * 1024
 """Body bytes that wait for a slow reader before the socket is left alone."""
 PIECE_BYTES = 64 * 1024
 """A body up to this size goes out with its head; a larger one in pieces of it, each waiting for room."""
+_NOTHING = memoryview(b"")
 
 
 class Lean:
@@ -100,7 +101,7 @@ class LeanAnswer(Incoming):
         self._client = client
         self._call = call
         self._paused = False
-        self._unsent = False
+        self._unsent = _NOTHING
         self._total_due = self.due = monotonic() + call.limits.total_s
         """`due`: when the nearest limit is over, on the monotonic clock."""
         self._waiter: asyncio.Future[None] | None = None
@@ -160,18 +161,18 @@ class LeanAnswer(Incoming):
         return b"".join([chunk async for chunk in self])
 
     async def _send(self, request: bytes) -> None:
-        """Sends a large body as the peer takes it, and stops when the answer comes first."""
-        connection = self._connection
-        connection.write(request)
-        body = memoryview(self._call.body)
-        for start in range(0, len(body), PIECE_BYTES):
-            connection.write(body[start : start + PIECE_BYTES])
+        """Sends a large body as the peer takes it. An answer may begin before its end: the rest goes on meanwhile."""
+        self._connection.write(request)
+        self._unsent = memoryview(self._call.body)
+        self._send_more()
+        while self._unsent and not self.status and not self.failure:
             self._limit(self._limits.idle_s)
-            while connection.full and not self.status and not self.failure:
-                await self._news()
-            if self.status or self.failure:
-                self._unsent = True
-                return
+            await self._news()
+
+    def _send_more(self) -> None:
+        while self._unsent and not self._connection.full:
+            self._connection.write(self._unsent[:PIECE_BYTES])
+            self._unsent = self._unsent[PIECE_BYTES:]
 
     def _limit(self, seconds: float) -> None:
         self.due = min(monotonic() + seconds, self._total_due)
@@ -204,6 +205,7 @@ class LeanAnswer(Incoming):
 
     def drained(self) -> None:
         """There is room to send again."""
+        self._send_more()
         self._wake()
 
     def expire(self, now: float) -> None:

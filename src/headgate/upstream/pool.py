@@ -89,13 +89,17 @@ class Pool:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            if not waiter.cancelled():
+                self._pass_on(waiter.result())
+            elif waiter in self._waiting:
                 self._waiting.remove(waiter)
-            elif (handed := waiter.result()) is not None:
-                self.give(handed, handed.expires - monotonic())
-            else:
-                self._free()
             raise
+
+    def _pass_on(self, handed: Connection | None) -> None:
+        if handed is None:
+            self._free()
+        else:
+            self.give(handed, handed.expires - monotonic())
 
     async def _dial(self) -> Connection:
         try:

@@ -24,12 +24,10 @@ class OllamaEmbedRequest(msgspec.Struct, omit_defaults=True):
 
 
 class OllamaEmbedResponse(msgspec.Struct, omit_defaults=True):
-    """What `/api/embed` answers. Times are in nanoseconds, left out where nobody measured them."""
+    """What `/api/embed` answers. Its times are not read, and none are made up."""
 
     model: str
     embeddings: list[list[float]]
-    total_duration: int = 0
-    load_duration: int = 0
     prompt_eval_count: int | None = None
 
 

@@ -60,17 +60,17 @@ def read_messages(messages: Iterable[ChatMessage]) -> Iterator[Message]:
             content: tuple[Text | Image, ...] = (*_texts(message), *_images(message, path))
             yield Message("tool", (ToolResult(ids.answered_by(message, path), content),))
         else:
-            yield Message(message.role, read_parts(message, ids, path))
+            yield Message(message.role, read_parts(message, ids, tuple(_images(message, path))))
 
 
-def read_parts(message: ChatMessage, ids: CallIds, path: str = "message") -> tuple[AnyPart, ...]:
+def read_parts(message: ChatMessage, ids: CallIds, images: tuple[Image, ...] = ()) -> tuple[AnyPart, ...]:
     """Thinking, text, images and tool calls, in this order: the dialect has no other."""
     thinking = (Thinking(message.thinking),) if message.thinking else ()
     calls = (
         ToolCall(ids.give(call), call.function.name, bytes(call.function.arguments).decode())
         for call in message.tool_calls or ()
     )
-    return (*thinking, *_texts(message), *_images(message, path), *calls)
+    return (*thinking, *_texts(message), *images, *calls)
 
 
 def _texts(message: ChatMessage) -> tuple[Text, ...]:

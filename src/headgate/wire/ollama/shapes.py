@@ -86,18 +86,13 @@ class Envelope(msgspec.Struct):
 
 
 class ChatAnswer(msgspec.Struct, omit_defaults=True):
-    """What `/api/chat` answers: whole, or as one line of a stream. Times are in nanoseconds, left out where nobody
-    measured them."""
+    """What `/api/chat` answers: whole, or as one line of a stream. Its times are not read, and none are made up."""
 
     model: str | None = None
     created_at: str | None = None
     message: ChatMessage | None = None
     done: bool | None = None
     done_reason: str | None = None
-    total_duration: int | None = None
-    load_duration: int | None = None
     prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
     eval_count: int | None = None
-    eval_duration: int | None = None
     error: str | dict[str, object] | None = None

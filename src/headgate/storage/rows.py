@@ -1,4 +1,4 @@
-"""What every table shares: one `MetaData` with named constraints, and the column types that both databases keep alike."""
+"""What every table shares: one `MetaData` with named constraints, and column types that both databases keep alike."""
 
 from __future__ import annotations
 

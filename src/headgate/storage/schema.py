@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -97,6 +98,9 @@ async def _file_held(file: Path | None) -> AsyncIterator[None]:
     if file is None:
         yield
         return
-    with Path(f"{file}.lock").open("ab") as lock:
+    lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         await to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 
@@ -34,6 +35,7 @@ BY_WORDS: Mapping[str, type[UpstreamError]] = {
     "connection closed before message completed": UpstreamUnreachable,
     "end of file before message length reached": StreamCut,
     "unexpected EOF": StreamCut,
+    "closed connection without sending TLS close_notify": UpstreamUnreachable,
 }
 """What reqwest tells apart by words alone; all are a `RemoteProtocolError`."""
 
@@ -63,6 +65,8 @@ def _kind(error: Exception, words: str) -> type[UpstreamError]:
 def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).rpartition("): ")[2] or type(error).__name__

@@ -104,7 +104,7 @@ class ProxiedAnswer:
         except TimeoutError as error:
             raise self._late(error) from None
         except Exception as error:
-            raise fault(error, self._peer) from error
+            raise self._failure(error) from error
         try:
             self._read_head()
         except BaseException:
@@ -132,7 +132,7 @@ class ProxiedAnswer:
         except TimeoutError as error:
             raise self._late(error) from None
         except Exception as error:
-            raise self._cut(error) from error
+            raise self._failure(error) from error
         self._received += len(chunk)
         if self._received > limits.body_bytes:
             raise UpstreamProtocolError(f"{self._peer}: an answer of more than {limits.body_bytes} bytes")
@@ -178,7 +178,11 @@ class ProxiedAnswer:
         )
         return UpstreamTimeout(f"{self._peer}: {said}")
 
-    def _cut(self, error: Exception) -> UpstreamError:
-        """A connection that fails under a body cuts it."""
+    def _failure(self, error: Exception) -> UpstreamError:
+        """A connection that fails before the head was never reached; one that fails under a body cuts it."""
         failed = fault(error, self._peer)
-        return StreamCut(failed.message) if isinstance(failed, UpstreamUnreachable) and self._received else failed
+        if isinstance(failed, StreamCut) and not self.status:
+            return UpstreamUnreachable(failed.message)
+        if isinstance(failed, UpstreamUnreachable) and self._received:
+            return StreamCut(failed.message)
+        return failed

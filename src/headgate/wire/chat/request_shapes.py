@@ -84,7 +84,7 @@ class FunctionCall(Shape):
     """`arguments` is JSON text as the model wrote it, which may be broken."""
 
     name: str
-    arguments: str = ""
+    arguments: str
 
 
 class CustomCall(Shape):

@@ -11,7 +11,7 @@ from headgate.wire.messages import failures
 from headgate.wire.messages.answers import UsageSeen
 from headgate.wire.messages.streams import EventSeen, decode
 
-_NOTABLE = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"')
+_NOTABLE = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"', b"event: error")
 _PIECE = b"event: content_block_delta\n"
 
 
@@ -55,7 +55,7 @@ class MessagesPassage(Passage):
     def _passes(self, block: bytes) -> bool:
         found = sse.read(block)
         if not found:
-            return self._begun
+            return self._begun and block.startswith(b":")
         try:
             event = decode(found[0][1])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

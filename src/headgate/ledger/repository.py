@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
@@ -146,6 +146,11 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 
 _NO_USAGE = (None,) * 7
+_COUNTED = (
+    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_written_tokens", "reasoning_tokens", "cost_nano",
+    "estimated",
+)  # fmt: skip
+"""The columns that `Usage` becomes, in the order of its fields."""
 
 
 def _counts(said: Usage) -> tuple[int | None, ...]:
@@ -171,27 +176,26 @@ def _whole(count: int) -> int:
 
 
 def _record(row: Row[Any]) -> Record:
-    known = row.prompt_tokens is not None
-    return Record(
-        *row[:13],
-        usage=Usage(*row[13:19], estimated=bool(row.estimated)) if known else None,
-        first_token_us=row.first_token_us,
-        upstream_us=row.upstream_us,
-        total_us=row.total_us,
-        session=row.session,
-    )
+    facts = dict(row._mapping)
+    counts = [facts.pop(name) for name in _COUNTED]
+    return Record(usage=None if counts[0] is None else Usage(*counts), **facts)
 
 
 def _narrowed(query: Select[Any], wanted: UsageFilter) -> Select[Any]:
-    conditions: list[tuple[object, ColumnElement[bool]]] = [
-        (wanted.key_id, usage.c.key_id == wanted.key_id),
-        (wanted.model, usage.c.model_served == wanted.model),
-        (wanted.provider, usage.c.provider == wanted.provider),
-        (wanted.status, usage.c.status == wanted.status),
-        (wanted.since_us, usage.c.at_us >= wanted.since_us),
-        (wanted.until_us, usage.c.at_us < wanted.until_us),
-    ]
-    return query.where(*(condition for said, condition in conditions if said is not None))
+    for name, condition in _CONDITIONS.items():
+        if (said := getattr(wanted, name)) is not None:
+            query = query.where(condition(said))
+    return query
+
+
+_CONDITIONS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "key_id": lambda said: usage.c.key_id == said,
+    "model": lambda said: usage.c.model_served == said,
+    "provider": lambda said: usage.c.provider == said,
+    "status": lambda said: usage.c.status == said,
+    "since_us": lambda said: usage.c.at_us >= said,
+    "until_us": lambda said: usage.c.at_us < said,
+}
 
 
 def _total(column: ColumnElement[Any]) -> ColumnElement[int]:

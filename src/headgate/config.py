@@ -30,7 +30,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8000
     workers: Count = 1
-    body_limit: Size = Size("32MiB")
+    body_limit: Size = msgspec.field(default_factory=lambda: Size("32MiB"))
     """The largest request body, in bytes."""
     drain_s: Seconds = 30.0
     """How long open requests may go on after SIGTERM."""
@@ -133,6 +133,11 @@ class Config(msgspec.Struct, frozen=True):
     notices: tuple[str, ...] = ()
     """Sentences to say at start: a weak key on loopback, an ignored setting."""
 
+    def secrets(self) -> list[Secret]:
+        """Every secret value, for those who must keep them out of what they say."""
+        said = [*self.auth.keys, self.auth.admin_key, self.database_url, self.redis_url]
+        return [secret for secret in (*said, *(row.key for row in self.providers.values())) if secret]
+
 
 class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole URL, or the parts of a PostgreSQL one."""
@@ -182,7 +187,7 @@ class Leads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of headgate. Everything may be left out. Relative paths are found from the working folder."""
 
-    server: Server = Server()
+    server: Server = msgspec.field(default_factory=Server)
     auth: Auth = Auth()
     database: Database = Database()
     redis: Redis = Redis()
@@ -265,6 +270,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("OPENROUTER_API_BASE_URL", "providers.openrouter.base_url", "another address for OpenRouter", "000"),
     Variable("HUGGINGFACE_API_TOKEN", "providers.huggingface.key", "the token for HuggingFace", "001"),
     Variable("HF_TOKEN", "providers.huggingface.key", "the same"),
+    Variable("HUGGINGFACE_BASE_URL", "providers.huggingface.base_url", "another address for HuggingFace"),
     Variable("OLLAMA_BASE_URL", "providers.ollama.base_url", "where Ollama listens", "001"),
     Variable("OLLAMA_API_KEY", "providers.ollama.key", "the key for an Ollama that wants one"),
     Variable("OPENAI_ORGS", "", "names of OpenAI-compatible services: a JSON list or a comma list", "001", texts),
@@ -310,3 +316,18 @@ def reading(
     from headgate.resolve import read
 
     return read(flags, os.environ if environ is None else environ, folder or Path.cwd())
+
+
+def lookup(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Callable[[str], str | None]:
+    """A reader of single variables, environment before `.env`, for those who must read one that no setting knows."""
+    from headgate.resolve import values
+
+    return values(os.environ if environ is None else environ, folder or Path.cwd()).get
+
+
+def hand_on(flags: Mapping[str, object]) -> None:
+    """Writes flags into the environment, for the processes that this one starts."""
+    names = {"host": "HEADGATE_HOST", "port": "HEADGATE_PORT", "workers": "HEADGATE_WORKERS", "log_level": "LOG_LEVEL"}
+    for flag, value in flags.items():
+        if value is not None:
+            os.environ[names.get(flag, f"HEADGATE_{flag.upper()}")] = str(value)

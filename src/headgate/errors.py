@@ -193,7 +193,6 @@ class UpstreamError(HeadgateError):
     """A provider's failure.
 
     `upstream_status` is what it answered (0: no answer). `retry_after_s` is its own wish, clamped to 0…3600.
-    `provider` is set by the engine, which knows whom it asked.
     """
 
     status = 502
@@ -213,7 +212,6 @@ class UpstreamError(HeadgateError):
         super().__init__(message, param=param, code=code)
         self.upstream_status = upstream_status
         self.retry_after_s = None if retry_after_s is None else min(max(retry_after_s, 0.0), 3600.0)
-        self.provider = ""
 
     @property
     def retry_helps(self) -> bool:

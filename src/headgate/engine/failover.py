@@ -136,7 +136,7 @@ class Attempts:
                 return await self._responding(reach, target)
             return await self._calling(reach, target)
         except UpstreamError as error:
-            error.provider = target.provider
+            error.message = reach.provider.scrub(error.message)
             raise
 
     async def _calling(self, reach: Reach, target: Target) -> Opened:

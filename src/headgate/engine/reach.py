@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from headgate.errors import WireNotServed
@@ -22,6 +24,12 @@ class Reach(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.provider.name
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of its server; an empty host where there is none."""
+        url = urlsplit(self.provider.base_url)
+        return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
     def wire_for(self, asked: Wire) -> Wire:
         """The asked wire itself where the provider speaks it, else one of its family.

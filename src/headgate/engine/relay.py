@@ -33,6 +33,7 @@ async def stream(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab) -> None
             await sink.write(piece)
             piece = await flow.next()
         if flow.failure is not None:
+            flow.failure.message = opened.reach.provider.scrub(flow.failure.message)
             tab.broke(flow.failure)
             await sink.write(exchange.wire.error_event(flow.failure, exchange.request_id))
         await sink.end()

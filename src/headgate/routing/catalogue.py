@@ -20,19 +20,16 @@ class Catalogue:
         providers: Iterable[str],
         aliases: Mapping[str, tuple[str, ...]],
         prefixes: tuple[Prefix, ...],
-        configured: Mapping[str, tuple[str, ...]],
+        configured: Mapping[str, Iterable[ModelCard]],
     ) -> None:
         self.providers = frozenset(providers)
         self.prefixes = prefixes
         self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
         self._cards: dict[str, dict[str, ModelCard]] = {}
         self._known: dict[str, tuple[Target, ...]] = {}
-        self._configured = {
-            provider: [ModelCard(id=model, provider=provider) for model in models]
-            for provider, models in configured.items()
-        }
-        for provider, cards in self._configured.items():
-            self.learn(provider, cards)
+        self._configured = {provider: tuple(cards) for provider, cards in configured.items()}
+        for provider in self._configured:
+            self.learn(provider, ())
 
     def learn(self, provider: str, cards: Iterable[ModelCard]) -> None:
         """Replaces what is known of one provider's models; configured ones stay."""

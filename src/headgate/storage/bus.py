@@ -1,54 +1,52 @@
-"""News between processes: what one of them changed, the others must forget."""
+"""How one process tells all others that something changed; with one process, itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-Heard = Callable[[str], None]
-"""Told the key of what changed, or "" when anything may have changed. Must be quick and never raise."""
+Heard = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[object]]
 
 
 class Bus(Protocol):
-    """Publishing never raises and never waits long: whoever listens also looks for itself now and then."""
+    """Carries topics, not news: who hears one looks for itself. A message may be lost; every listener polls as well."""
 
-    async def publish(self, topic: str, key: str) -> None: ...
-
-    def subscribe(self, topic: str, heard: Heard) -> None: ...
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """What `/health` asks, by component."""
+        ...
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    async def check(self) -> None:
-        """Raises `StorageUnavailable` while news does not travel."""
+    async def publish(self, topic: str) -> None:
+        """Tells every process, this one included. Never fails, and takes a tenth of a second at most."""
         ...
+
+    async def subscribe(self, topic: str, heard: Heard) -> None: ...
 
 
 class LocalBus:
-    """News within one process: the bus of a server without Redis."""
+    """The bus of a process that is alone."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, list[Heard]] = {}
 
-    async def publish(self, topic: str, key: str) -> None:
-        self.tell(topic, key)
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        return {}
 
-    def subscribe(self, topic: str, heard: Heard) -> None:
-        self._listeners.setdefault(topic, []).append(heard)
+    async def start(self) -> None:
+        """There is nothing to connect to."""
 
-    def tell(self, topic: str, key: str) -> None:
-        """Tells the listeners of this process."""
+    async def stop(self) -> None:
+        """There is nothing to leave."""
+
+    async def publish(self, topic: str) -> None:
         for heard in self._listeners.get(topic, ()):
-            heard(key)
+            await heard()
 
-    def tell_all(self) -> None:
-        """Tells every listener that anything may have changed."""
-        for topic in self._listeners:
-            self.tell(topic, "")
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def check(self) -> None: ...
+    async def subscribe(self, topic: str, heard: Heard) -> None:
+        self._listeners.setdefault(topic, []).append(heard)

@@ -1,0 +1,223 @@
+"""Builds every room from a Config: the only file that knows them all."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+
+from headgate.access.gate import Gate
+from headgate.access.repository import KeyRepository
+from headgate.config import Config, Prefix, Transport, lookup
+from headgate.control.api import ControlPlane
+from headgate.edge.asgi import DataPlane
+from headgate.edge.health import Health
+from headgate.edge.reply import Receive, Scope, Send
+from headgate.engine.discovery import Discovery
+from headgate.engine.failover import Failover
+from headgate.engine.gateway import Gateway
+from headgate.engine.reach import Reach
+from headgate.errors import HeadgateError
+from headgate.ledger.journal import Journal
+from headgate.ledger.meter import Meter
+from headgate.ledger.repository import UsageRepository
+from headgate.ledger.shipper import Shipper
+from headgate.providers.base import Provider
+from headgate.providers.found import discover, make
+from headgate.routing.catalogue import Catalogue
+from headgate.storage.bus import Bus, LocalBus
+from headgate.storage.schema import migrate
+from headgate.storage.session import Database
+from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
+from headgate.telemetry.metrics import Alone, Shared
+from headgate.telemetry.traces import traces
+from headgate.types import Secret
+from headgate.upstream.base import Limits, Upstream
+from headgate.upstream.lean import Lean
+from headgate.wire.base import Wire
+from headgate.wire.chat import CHAT
+from headgate.wire.completions import COMPLETIONS
+from headgate.wire.embeddings import EMBEDDINGS
+from headgate.wire.features import FEATURES
+from headgate.wire.messages import MESSAGES
+from headgate.wire.ollama import OLLAMA
+from headgate.wire.ollama_embed import OLLAMA_EMBED
+
+WIRES: Mapping[str, Wire] = {
+    wire.name: wire for wire in (CHAT, COMPLETIONS, MESSAGES, OLLAMA, EMBEDDINGS, FEATURES, OLLAMA_EMBED)
+}
+
+log = logging.getLogger(__name__)
+
+
+class House:
+    """One gateway process: an ASGI application whose lifespan opens and closes every room."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._rooms = Rooms(config)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._rooms.plane(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._rooms.open()
+        except HeadgateError as error:
+            log.error("headgate cannot start: %s", error.message)
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._rooms.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class Rooms:
+    """Every room of one process, built from a Config and wired to the others. Nothing runs before `open`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.redaction = setup(config.log.level, config.secrets())
+        self.notices = list(config.notices)
+        self._storage()
+        self._telemetry()
+        self._engine()
+        self._doors()
+
+    def _storage(self) -> None:
+        config = self.config
+        self.database = Database(config.database_url)
+        self.bus = bus(config.redis_url)
+        self.keys = KeyRepository(self.database)
+        self.usage = UsageRepository(self.database)
+        self.gate = Gate(config.auth, self.keys, self.bus)
+        self.journal = Journal(config.home / "journal", config.journal.fsync_ms)
+        self.shipper = Shipper(self.journal, self.usage, config.journal.ship_ms)
+
+    def _telemetry(self) -> None:
+        config = self.config
+        self.metrics = Shared(config.home) if config.server.workers > 1 else Alone()
+        self.access_log = AccessLog(sys.stdout, redaction=self.redaction) if config.log.access else NoAccessLog()
+
+    def _engine(self) -> None:
+        config = self.config
+        adapters, prefixes = self._providers()
+        self.upstreams: dict[Transport, Upstream] = {}
+        reaches = {name: self._reach(provider) for name, provider in adapters.items()}
+        self.traces = traces(config.otlp_endpoint, {name: reach.address for name, reach in reaches.items()})
+        catalogue = Catalogue(
+            adapters, config.aliases, prefixes, {name: provider.cards() for name, provider in adapters.items()}
+        )
+        self.discovery = Discovery(catalogue, reaches)
+        meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
+        failover = Failover(reaches, self.metrics.failed_over)
+        self.gateway = Gateway(self.gate, meter, self.discovery, failover)
+
+    def _providers(self) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
+        config = self.config
+        classes = discover(self.notices.append)
+        adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
+        if config.plugins is None or not config.plugins.is_dir():
+            return adapters, config.prefixes
+        from headgate.providers import plugin_files
+
+        loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
+        self.notices += loaded.notices
+        rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
+        return adapters | loaded.providers, tuple(rows)
+
+    def _reach(self, provider: Provider) -> Reach:
+        settings = provider.settings
+        times = settings.timeouts
+        return Reach(
+            provider=provider,
+            upstream=self._upstream(settings.transport),
+            limits=Limits(times.connect_s, times.first_byte_s, times.idle_s, times.total_s),
+            wires={name: WIRES[name] for name in provider.wires},
+            headers=[*provider.headers(settings.key), (b"content-type", b"application/json")],
+        )
+
+    def _upstream(self, transport: Transport) -> Upstream:
+        """One client for each way of reaching servers; the slower one is loaded only where it is wanted."""
+        if transport not in self.upstreams:
+            if transport == Transport(ca_file=transport.ca_file):
+                self.upstreams[transport] = Lean(ca_file=transport.ca_file)
+            else:
+                from headgate.upstream.proxied import Proxied
+
+                self.upstreams[transport] = Proxied(transport)
+        return self.upstreams[transport]
+
+    def _doors(self) -> None:
+        self.health = Health(
+            {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}, self.metrics.render
+        )
+        control = ControlPlane(self.gate, self.usage, self.shipper)
+        self.plane = DataPlane(self.gateway, self.health, control, self.config.server.body_limit)
+        self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
+
+    async def open(self) -> None:
+        """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""
+        await migrate(self.config.database_url)
+        await self.bus.start()
+        await self.gate.start()
+        self.shipper.start()
+        self.metrics.start()
+        self.discovery.start()
+        self.plane.departures.start()
+        for notice in self.notices:
+            log.warning("%s", notice)
+        await self._welcome()
+
+    async def close(self) -> None:
+        """The reverse, after the last request: rows are shipped, files synchronised, connections closed."""
+        self.plane.departures.stop()
+        await self.discovery.stop()
+        for upstream in self.upstreams.values():
+            await upstream.close()
+        await self.shipper.stop()
+        self.journal.close()
+        self.traces.close()
+        self.metrics.close()
+        self.access_log.close()
+        await self.gate.stop()
+        await self.bus.stop()
+        await self.database.close()
+
+    async def _welcome(self) -> None:
+        """Makes the first key of an installation and says it, once, with a command that works as it stands."""
+        if self.config.auth.admin_key or (first := await self.keys.create_first("first")) is None:
+            return
+        await self.gate.refresh()
+        server = self.config.server
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host
+        sys.stderr.write(WELCOME.format(key=first[1].reveal(), url=f"http://{host}:{server.port}"))
+        sys.stderr.flush()
+
+
+WELCOME = """
+  Your key (an owner's; it is shown this once):
+
+    {key}
+
+  Try it:
+
+    curl {url}/v1/chat/completions \\
+      -H "Authorization: Bearer {key}" \\
+      -H "Content-Type: application/json" \\
+      -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
+
+"""
+
+
+def bus(redis_url: Secret | None) -> Bus:
+    if redis_url is None:
+        return LocalBus()
+    from headgate.storage.redis import RedisBus
+
+    return RedisBus(redis_url)

@@ -1,0 +1,102 @@
+"""The bus over Redis publish/subscribe: the only file that knows Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from headgate.errors import StorageUnavailable
+from headgate.storage.bus import Check, LocalBus
+from headgate.types import Secret
+
+CHANNEL = "headgate:changed"
+PUBLISH_S = 0.1
+CONNECT_S = 2.0
+AGAIN_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class RedisBus(LocalBus):
+    """Tells every process that listens on the same Redis. While Redis is away, only this one hears."""
+
+    def __init__(self, url: Secret, channel: str = CHANNEL) -> None:
+        super().__init__()
+        self._redis = Redis.from_url(
+            url.reveal(), socket_connect_timeout=CONNECT_S, socket_timeout=None, health_check_interval=15
+        )
+        self._channel = channel
+        self._listening: asyncio.Task[None] | None = None
+        self._away = False
+        self.ready = asyncio.Event()
+        """Set while messages of others are heard."""
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        return {"redis": self.check}
+
+    async def check(self) -> None:
+        """Raises `StorageUnavailable` when Redis does not answer."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StorageUnavailable(f"Redis does not answer: {type(error).__name__}") from None
+
+    async def start(self) -> None:
+        self._listening = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        await self._redis.aclose()
+
+    async def publish(self, topic: str) -> None:
+        await super().publish(topic)
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._redis.publish(self._channel, topic)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._say_away(error)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except (RedisError, OSError, TimeoutError) as error:
+                self._say_away(error)
+            self.ready.clear()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _hear(self) -> None:
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(self._channel)
+            async for message in channel.listen():
+                if message["type"] == "subscribe":
+                    self._say_back()
+                elif message["type"] == "message":
+                    await self._heard(message["data"].decode("utf-8", "replace"))
+
+    async def _heard(self, topic: str) -> None:
+        try:
+            await super().publish(topic)
+        except StorageUnavailable as error:
+            log.warning("a change of %s could not be taken in yet: %s", topic, error.message)
+
+    def _say_away(self, error: Exception) -> None:
+        if not self._away:
+            log.warning("Redis is away, changes reach other processes by polling: %s", type(error).__name__)
+        self._away = True
+
+    def _say_back(self) -> None:
+        if self._away:
+            log.warning("Redis is back")
+        self._away = False
+        self.ready.set()

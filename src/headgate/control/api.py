@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,6 +12,7 @@ from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.control import usage
 from headgate.control.described import describe
+from headgate.edge.reply import new_request_id
 from headgate.errors import BadRequest, HeadgateError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
@@ -42,7 +42,7 @@ class ControlPlane(FastAPI):
 
 async def answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HeadgateError)
-    request_id = f"req_{token_hex(12)}"
+    request_id = new_request_id()
     headers = {name.decode(): value.decode() for name, value in error.headers}
     return Response(
         superset(error, request_id),

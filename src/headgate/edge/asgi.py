@@ -1,18 +1,17 @@
-"""The data plane's door: raw ASGI in front of the control plane. Paths are looked up whole, never matched by pattern."""
+"""The data plane's door: raw ASGI in front of the control plane. Paths are looked up whole, never by pattern."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from secrets import token_hex
-from time import monotonic, time_ns
+from time import time_ns
 
 from headgate.edge.departure import Departures, Stay
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Health
 from headgate.edge.models import Listing
-from headgate.edge.reply import Receive, Scope, Send, said_headers, send_error
+from headgate.edge.reply import Receive, Scope, Send, new_request_id, said_headers, send_error
 from headgate.edge.sink import Body, HttpSink
 from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
@@ -34,7 +33,7 @@ class DataPlane:
         self._listing = Listing(gateway.gate, gateway.models)
         self.departures = Departures()
         self._inference = {endpoint.path: endpoint for endpoint in ENDPOINTS}
-        self._pages = {**health.pages, **{path: self._listing.all for path in MODELS}}
+        self._pages = {**health.pages, **dict.fromkeys(MODELS, self._listing.all)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -52,7 +51,8 @@ class DataPlane:
         return self._listing.one if path.startswith(tuple(f"{models}/" for models in MODELS)) else None
 
     async def _infer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange, sink, stay = self._arrive(endpoint, scope, receive, send)
+        stay = self.departures.arrive(receive)
+        exchange = self._exchange(endpoint, scope, stay, send)
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed(f"{endpoint.path} takes POST only", allow="POST")
@@ -68,27 +68,21 @@ class DataPlane:
         finally:
             self.departures.depart(stay)
 
-    def _arrive(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
-    ) -> tuple[Exchange, HttpSink, Stay]:
-        began = monotonic()
-        request_id = f"req_{token_hex(12)}"
-        sink = HttpSink(send, request_id, began)
-        stay = self.departures.arrive(receive)
+    def _exchange(self, endpoint: Endpoint, scope: Scope, stay: Stay, send: Send) -> Exchange:
+        request_id = new_request_id()
         said = said_headers(scope["headers"])
-        exchange = Exchange(
+        return Exchange(
             request_id=request_id,
             route=endpoint.path,
             wire=endpoint.wire,
             body=Body(stay, self._body_limit, said.get(b"content-length")),
-            sink=sink,
+            sink=HttpSink(send, request_id, stay.since),
             authorization=said.get(b"authorization"),
             api_key=said.get(b"x-api-key"),
             at_us=time_ns() // 1000,
-            began=began,
+            began=stay.since,
             session=said.get(b"x-claude-code-session-id", b"").decode("latin-1")[:128],
         )
-        return exchange, sink, stay
 
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:
         if not exchange.sink.begun:

@@ -1,4 +1,4 @@
-"""The table of the data plane: which path speaks which wire, and the documents it takes and gives. A new route is a row."""
+"""The table of the data plane: which path speaks which wire, and what it takes and gives. A new route is a row."""
 
 from __future__ import annotations
 

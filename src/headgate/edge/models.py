@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from secrets import token_hex
 from urllib.parse import parse_qs
 
 import msgspec
 
 from headgate.access.gate import Gate
-from headgate.edge.reply import Scope, Send, said_headers, send_error, send_json
+from headgate.edge.reply import Scope, Send, new_request_id, said_headers, send_error, send_json
 from headgate.engine.discovery import Discovery
 from headgate.errors import BadRequest, HeadgateError, MethodNotAllowed
 from headgate.routing.plan import not_found
@@ -70,7 +69,7 @@ class Listing:
         await self._answer(scope, send, lambda: self._row(scope["path"].partition("/models/")[2]))
 
     async def _answer(self, scope: Scope, send: Send, make: Callable[[], object]) -> None:
-        request_id = f"req_{token_hex(12)}"
+        request_id = new_request_id()
         said = said_headers(scope["headers"])
         try:
             if scope["method"] not in ("GET", "HEAD"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from headgate.errors import HeadgateError
@@ -16,6 +18,15 @@ Receive = Callable[[], Awaitable[Message]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+
+
+_process = token_hex(8)
+_number = count(1)
+
+
+def new_request_id() -> str:
+    """An id that no other request has: 64 random bits for the process, then a number."""
+    return f"req_{_process}{next(_number):08x}"
 
 
 HEARD = frozenset((b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id"))

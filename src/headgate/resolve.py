@@ -73,9 +73,9 @@ def read(flags: Mapping[str, object], environ: Mapping[str, str], folder: Path) 
     """Reads all settings. Raises `ConfigError` with source, setting and what was expected."""
     said = {flag: str(value) for flag, value in flags.items() if value is not None}
     layers = _layers(environ, folder)
-    values = {name: node.value for layer in layers for name, node in layer.items() if isinstance(node.value, str)}
-    home = folder / Path(said.get("home") or values.get("HEADGATE_HOME") or ".headgate").expanduser()
-    root = _written(said.get("config") or values.get("HEADGATE_CONFIG"), home, folder, values)
+    known = values(environ, folder)
+    home = folder / Path(said.get("home") or known.get("HEADGATE_HOME") or ".headgate").expanduser()
+    root = _written(said.get("config") or known.get("HEADGATE_CONFIG"), home, folder, known)
     orgs = _orgs(root, layers)
     names = {variable.name for variable in VARIABLES}
     table = VARIABLES + tuple(
@@ -90,7 +90,12 @@ def read(flags: Mapping[str, object], environ: Mapping[str, str], folder: Path) 
             place(root, _way(setting), Node(said[flag], Source(Layer.FLAG, "--" + flag.replace("_", "-"))))
     _share_timeouts(root)
     file = fill(File, root)
-    return Reading(_Decision(file, root, (*KNOWN, *orgs), values, home, folder, notices).config(), file, root)
+    return Reading(_Decision(file, root, (*KNOWN, *orgs), known, home, folder, notices).config(), file, root)
+
+
+def values(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Every variable that was set, whether it is a setting or not. Raises `ConfigError` for a wrong `.env`."""
+    return {name: str(node.value) for layer in _layers(environ, folder) for name, node in layer.items()}
 
 
 def _way(setting: str) -> Keys:

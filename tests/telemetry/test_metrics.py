@@ -120,8 +120,8 @@ for order in sys.stdin:
             for _ in range(int(times)):
                 shared.observe(record())
         case ["render"]:
-            text = shared.render()[0].decode()
-            print(next(line.split()[-1] for line in text.splitlines() if line.startswith("headgate_requests_total")))
+            lines = shared.render()[0].decode().splitlines()
+            print(next((line.split()[-1] for line in lines if line.startswith("headgate_requests_total")), "none"))
             continue
         case ["close"]:
             shared.close()
@@ -247,8 +247,8 @@ async def test_numbers_are_written_every_second_unasked(tmp_path: Path, start: C
     process = start()
     process.tell("observe 0")
     metrics = Shared(tmp_path, every_s=0.01)
-    metrics.observe(record())
     metrics.start()
+    metrics.observe(record())
     await until(lambda: process.tell("render") == "1.0")
     metrics.close()
 

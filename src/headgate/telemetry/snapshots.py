@@ -71,7 +71,7 @@ class Snapshots:
         _write(self._own, snapshot)
 
     def total(self, own: Snapshot) -> Snapshot:
-        """Everybody's numbers: those that are gone, those that live, and `own` from memory. Gauges of the living."""
+        """Everybody's numbers: those that are folded, those in the other files, and `own` from memory."""
         base = _read(self._base, Base) or Base([], Tally())
         base.tally.add(own.tally)
         gauges = {name: Gauge(gauge.meaning, gauge.value) for name, gauge in own.gauges.items()}
@@ -80,8 +80,7 @@ class Snapshots:
             if snapshot is None or snapshot.id == own.id or snapshot.id in base.ids:
                 continue
             base.tally.add(snapshot.tally)
-            if _lives(path):
-                _add(gauges, snapshot.gauges)
+            _add(gauges, snapshot.gauges)
         return Snapshot(own.id, base.tally, gauges)
 
     def fold(self) -> None:

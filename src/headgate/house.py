@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from headgate.access.gate import Gate
 from headgate.access.repository import KeyRepository
 from headgate.config import Config, Prefix, Transport, lookup
-from headgate.control.api import ControlPlane
 from headgate.edge.asgi import DataPlane
+from headgate.edge.deferred import App, Deferred
 from headgate.edge.health import Health
 from headgate.edge.reply import Receive, Scope, Send
 from headgate.engine.discovery import Discovery
@@ -157,9 +157,13 @@ class Rooms:
         self.health = Health(
             {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}, self.metrics.render
         )
-        control = ControlPlane(self.gate, self.usage, self.shipper)
-        self.plane = DataPlane(self.gateway, self.health, control, self.config.server.body_limit)
+        self.plane = DataPlane(self.gateway, self.health, Deferred(self._control), self.config.server.body_limit)
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
+
+    def _control(self) -> App:
+        from headgate.control.api import ControlPlane
+
+        return ControlPlane(self.gate, self.usage, self.shipper)
 
     async def open(self) -> None:
         """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""

@@ -13,7 +13,7 @@ from headgate.access.gate import Gate
 from headgate.control import usage
 from headgate.control.described import describe
 from headgate.edge.reply import new_request_id
-from headgate.errors import BadRequest, HeadgateError, MethodNotAllowed, NotFound
+from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
 from headgate.wire.superset import superset
@@ -33,6 +33,7 @@ class ControlPlane(FastAPI):
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)
         self.add_exception_handler(HTTPException, answer_http)
+        self.add_exception_handler(Exception, answer_bug)
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
@@ -57,6 +58,11 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     field = ".".join(str(step) for step in first["loc"][1:]) or None
     return await answer_error(request, BadRequest(f"`{field}`: {first['msg']}", param=field, code="VALIDATION_ERROR"))
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """The framework logs the traceback; the caller learns that it was not at fault."""
+    return await answer_error(request, InternalError("headgate failed; its log says why"))
 
 
 async def answer_http(request: Request, error: Exception) -> Response:

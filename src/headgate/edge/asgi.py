@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from time import time_ns
 
+from headgate.edge.deferred import App
 from headgate.edge.departure import Departures, Stay
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Health
@@ -17,8 +18,6 @@ from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
 from headgate.errors import HeadgateError, InternalError, MethodNotAllowed
 from headgate.wire.base import encode
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 from anthropic.types import Message as AnthropicMessage
@@ -51,9 +51,9 @@ def assert_anthropic_event(data: bytes) -> RawMessageStreamEvent:
     return assert_shape(_anthropic_event.validate_json(data, strict=True))
 
 
-def assert_shape(validated: Model) -> Model:
+def assert_shape(validated: Model, extensions: Collection[str] = EXTENSIONS) -> Model:
     """Fails where a validated model, at any depth, holds a key that its class does not declare."""
-    unknown = sorted(set(_unknown(validated, "")) - EXTENSIONS)
+    unknown = sorted(set(_unknown(validated, "")).difference(extensions))
     assert not unknown, f"{type(validated).__name__} has no {unknown}"
     return validated
 

@@ -31,6 +31,7 @@ from headgate.wire.conversation import (
     Reply,
     Settings,
     Started,
+    Stop,
     Stopped,
     Text,
     TextDelta,
@@ -120,7 +121,7 @@ def chat_answer_parts(draw: st.DrawFn) -> tuple[AnyPart, ...]:
 @st.composite
 def chat_assistants(draw: st.DrawFn) -> Message:
     refusal = draw(several(st.builds(Refusal, words), most=1))
-    parts = (*draw(chat_thinking()), *draw(several(texts)), *refusal, *draw(several(broken_calls)))
+    parts: tuple[AnyPart, ...] = (*draw(chat_thinking()), *draw(several(texts)), *refusal, *draw(several(broken_calls)))
     return Message("assistant", parts, draw(strings))
 
 
@@ -242,7 +243,8 @@ def messages_choices(draw: st.DrawFn) -> Choice:
         if isinstance(part, Text):
             parts += draw(several(st.builds(Citation, words, strings, strings), most=1))
     called = any(isinstance(part, ToolCall) for part in parts)
-    stop = draw(st.sampled_from(["tool_calls" if called else "stop", "length", "content_filter", "pause"]))
+    stops: list[Stop] = ["tool_calls" if called else "stop", "length", "content_filter", "pause"]
+    stop = draw(st.sampled_from(stops))
     if stop == "content_filter":
         parts += draw(several(st.builds(Refusal, words), most=1))
     return Choice(tuple(parts), stop, draw(strings) if stop == "stop" else "")
@@ -295,7 +297,7 @@ def merged(events: list[AnyEvent]) -> list[AnyEvent]:
         if isinstance(event, Counted):
             continue
         if last is not None and _joins(last, event):
-            out[-1] = msgspec.structs.replace(last, text=last.text + event.text)  # type: ignore[union-attr, call-arg]
+            out[-1] = msgspec.structs.replace(last, text=last.text + event.text)  # type: ignore[union-attr]
         else:
             out.append(event)
     return out + [event for event in events if isinstance(event, Counted)][-1:]
@@ -303,7 +305,7 @@ def merged(events: list[AnyEvent]) -> list[AnyEvent]:
 
 def _joins(last: AnyEvent, event: AnyEvent) -> bool:
     text = getattr(last, "text", "") and getattr(event, "text", "")
-    return bool(text) and msgspec.structs.replace(last, text="") == msgspec.structs.replace(event, text="")  # type: ignore[call-arg]
+    return bool(text) and msgspec.structs.replace(last, text="") == msgspec.structs.replace(event, text="")
 
 
 def split(stream: bytes, cuts: list[int]) -> list[bytes]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,12 +26,13 @@ from headgate.wire.conversation import (
     ToolChoice,
     ToolResult,
 )
+from headgate.wire.messages import MESSAGES
 from tests.wire.strategies import chat_conversations
 
 HELLO = {"role": "user", "content": "hello"}
 
 
-def asked(messages: list[object] | None = None, **fields: object) -> Conversation:
+def asked(messages: list[object] | None = None, **fields: Any) -> Conversation:
     return CHAT.read(json.dumps({"model": "m", "messages": messages or [HELLO], **fields}).encode())
 
 
@@ -174,7 +176,7 @@ def test_allowed_tools_leave_out_the_others() -> None:
         ({"seed": None, "n": None}, Settings()),
     ],
 )
-def test_settings_are_read(fields: dict[str, object], settings: Settings) -> None:
+def test_settings_are_read(fields: dict[str, Any], settings: Settings) -> None:
     assert asked(**fields).settings == settings
 
 
@@ -228,7 +230,7 @@ def test_a_bad_message_is_refused_with_the_path_to_the_fault(message: dict[str, 
         ({"tool_choice": "perhaps"}, "tool_choice"),
     ],
 )
-def test_a_bad_setting_is_refused_by_name(fields: dict[str, object], param: str) -> None:
+def test_a_bad_setting_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequest) as refused:
         asked(**fields)
     assert refused.value.param == param
@@ -265,6 +267,25 @@ def test_what_only_chat_can_carry_goes_to_another_target(fields: dict[str, objec
     with pytest.raises(WireNotServed) as refused:
         CHAT.read(json.dumps({"model": "m", "messages": [HELLO], **fields}).encode())
     assert refused.value.param == param
+
+
+HOSTILE = {
+    "deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "not UTF-8": b'{"a":"\xff"}',
+    "half a character": b'{"a":"\\ud800"}',
+    "not a number": b'{"a":NaN}',
+    "endless number": b'{"a":' + b"1" * 100_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("schema", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_json_deep_in_a_request_is_refused(schema: bytes) -> None:
+    message = b'"messages":[{"role":"user","content":"x"}]'
+    tool = b'{"type":"function","function":{"name":"f","parameters":%b}}' % schema
+    with pytest.raises(BadRequest):
+        CHAT.read(b'{"model":"m",%b,"tools":[%b]}' % (message, tool))
+    with pytest.raises(BadRequest):
+        MESSAGES.read(b'{"model":"m","max_tokens":1,%b,"tools":[{"name":"f","input_schema":%b}]}' % (message, schema))
 
 
 def test_images_in_tool_results_follow_in_a_user_message() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,7 +36,7 @@ ASKED = Message("user", (Text("hello"),))
 TOOL = Tool("f", parameters={"type": "object"})
 
 
-def asked(messages: list[object] | None = None, **fields: object) -> Conversation:
+def asked(messages: list[object] | None = None, **fields: Any) -> Conversation:
     body = {"model": "m", "max_tokens": 9, "messages": messages or [HELLO], **fields}
     return MESSAGES.read(json.dumps(body).encode())
 
@@ -191,7 +192,7 @@ def test_tool_results_are_messages_of_their_own() -> None:
         ),
     ],
 )
-def test_settings_are_read(fields: dict[str, object], settings: Settings) -> None:
+def test_settings_are_read(fields: dict[str, Any], settings: Settings) -> None:
     assert asked(**fields).settings == msgspec.structs.replace(settings, max_tokens=9)
 
 

@@ -6,13 +6,13 @@ Source: the OpenAI API reference, "Create chat completion"; extensions are marke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from headgate.wire.openai import Choices, Envelope, TokenLimit
 
-JSONObject = dict[str, object]
+JSONObject = dict[str, Any]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -6,11 +6,11 @@ Source: the Anthropic API reference, "Create a Message". Blocks and tools that o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-JSONObject = dict[str, object]
+JSONObject = dict[str, Any]
 TokenLimit = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 

@@ -11,6 +11,7 @@ from headgate.errors import BadRequest, StreamCut, UpstreamFailed, UpstreamProto
 from headgate.types import Usage
 from headgate.wire import sse
 from headgate.wire.base import Ask, Translation, encode
+from headgate.wire.chat import CHAT
 from headgate.wire.completions import COMPLETIONS
 from headgate.wire.conversation import (
     AnyEvent,
@@ -310,6 +311,29 @@ def test_a_failure_inside_a_stream_ends_it(data: bytes, kind: type[Exception]) -
     assert reader.feed(b"data: " + data + b"\n\ndata: [DONE]\n\n") == []
     assert type(reader.failure) is kind
     assert reader.feed(STREAM) == reader.finish() == []
+
+
+def test_a_chat_only_model_completes_a_prompt() -> None:
+    body = b'{"model":"m","prompt":"Once","max_tokens":5,"stop":["."],"stream":true,"logit_bias":{"1":1}}'
+    fields = CHAT.write(COMPLETIONS.read(body)).fields
+    assert msgspec.json.decode(encode(fields)) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Once"}],
+        "max_tokens": 5,
+        "stop": ["."],
+        "stream": True,
+    }
+    road = Translation(CHAT.reader(), COMPLETIONS.writer(asked()))
+    out = road.feed(
+        b'data: {"id":"c","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" upon"}}]}\n\n'
+        b'data: {"id":"c","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+        b"data: [DONE]\n\n"
+    )
+    *chunks, done = sse.read(out + road.finish())
+    choices = [msgspec.json.decode(data)["choices"][0] for _, data in chunks]
+    assert [(choice["text"], choice["finish_reason"]) for choice in choices] == [(" upon", None), ("", "length")]
+    assert done == ("", b"[DONE]")
+    assert road.ended
 
 
 def test_an_answer_without_choices_is_a_failure() -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from headgate.errors import BadRequest, StreamCut, UpstreamError, UpstreamFailed, UpstreamProtocolError, WireNotServed
 from headgate.types import Usage
+from headgate.wire import sse
 from headgate.wire.base import Ask, Passage, Translation, encode
+from headgate.wire.chat import CHAT
 from headgate.wire.conversation import (
     AnyEvent,
     AnyPart,
@@ -42,6 +44,7 @@ from headgate.wire.conversation import (
     ToolResult,
 )
 from headgate.wire.ollama import OLLAMA
+from tests.wire.shapes import assert_chat_chunk, assert_chat_completion
 
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
 words = st.text(min_size=1, max_size=12)
@@ -541,6 +544,73 @@ def test_usage_streamed_is_usage_not_streamed() -> None:
     for follower in followers:
         follower.feed(STREAM)
         assert follower.usage == OLLAMA.read_reply(whole).usage == OLLAMA.look(whole).usage
+
+
+CHAT_ASK = CHAT.ask(
+    b'{"model":"m","messages":[{"role":"user","content":"a"}],"stream":true,"stream_options":{"include_usage":true}}'
+)
+
+
+def test_a_chat_callers_request_reaches_ollama() -> None:
+    function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+    body = {
+        "model": "m",
+        "messages": [
+            {"role": "developer", "content": "be brief"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "look"},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": "42"},
+        ],
+        "tools": [{"type": "function", "function": function}],
+        "max_completion_tokens": 9,
+        "stop": "END",
+        "stream": True,
+    }
+    fields = OLLAMA.write(CHAT.read(encode(body))).fields
+    assert msgspec.json.decode(encode(fields)) == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "look", "images": [PNG]},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}, "index": 0}, "id": "c1"}],
+            },
+            {"role": "tool", "content": "42", "tool_name": "f", "tool_call_id": "c1"},
+        ],
+        "tools": [{"type": "function", "function": function}],
+        "options": {"num_predict": 9, "stop": ["END"]},
+        "stream": True,
+    }
+
+
+def test_a_chat_caller_gets_ollamas_stream_and_answer_in_openais_shape() -> None:
+    road = Translation(OLLAMA.reader(), CHAT.writer(CHAT_ASK))
+    events = sse.read(b"".join(road.feed(bytes([byte])) for byte in STREAM) + road.finish())
+    chunks = [assert_chat_chunk(data) for _, data in events[:-1]]
+    assert events[-1] == ("", b"[DONE]")
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 308
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hé"
+    whole = b'{"model":"m","message":{"content":"H","tool_calls":[{"function":{"name":"f"}}]},"done":true}'
+    completion = assert_chat_completion(CHAT.write_reply(OLLAMA.read_reply(whole)))
+    assert completion.choices[0].finish_reason == "tool_calls"
+
+
+@given(replies)
+def test_an_answer_of_ollama_survives_the_chat_wire(reply: Reply) -> None:
+    assert CHAT.read_reply(CHAT.write_reply(reply)).choices == reply.choices
 
 
 def test_errors_are_one_sentence_and_one_line_of_a_stream() -> None:

@@ -51,7 +51,7 @@ def describe(document: Document) -> Document:
 def anything(kind: type) -> Document:
     """The schema of `object`: any JSON value."""
     if kind is object:
-        return {}
+        return {"description": "Any JSON value."}
     raise NotImplementedError(f"a wire's document holds a {kind}")
 
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -82,9 +82,8 @@ class Line(asyncio.Protocol):
         """The end of this connection was our own doing."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
         self._opened.add(self)
         self.task = asyncio.get_running_loop().create_task(self._converse(self))
 

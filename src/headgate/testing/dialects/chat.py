@@ -82,11 +82,13 @@ class ChatDialect(Dialect):
     """A chunk of its own where the client asked; always a chunk of its own; always in the last chunk with a choice."""
     waiting_whole: ClassVar[bytes] = b""
     waiting_stream: ClassVar[bytes] = b""
-    chat_path: ClassVar[str] = "/v1/chat/completions"
-    models_path: ClassVar[str] = "/v1/models"
+    root: ClassVar[str] = "/v1"
 
     def routes(self) -> list[Route]:
-        return [Route("POST", self.chat_path, self.chat), Route("GET", self.models_path, self.list_models)]
+        return [
+            Route("POST", f"{self.root}/chat/completions", self.chat),
+            Route("GET", f"{self.root}/models", self.list_models),
+        ]
 
     def error(self, refused: Refused) -> bytes:
         return encode({"error": self.error_object(refused)})

@@ -18,8 +18,7 @@ class DeepSeek(ChatDialect):
     usage_in_stream = "last"
     waiting_whole = b"\n\n"
     waiting_stream = b": keep-alive\n\n: keep-alive\n\n"
-    chat_path = "/chat/completions"
-    models_path = "/models"
+    root = ""
 
     def routes(self) -> list[Route]:
         return [*super().routes(), Route("POST", "/v1/chat/completions", self.chat)]

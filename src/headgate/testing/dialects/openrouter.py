@@ -6,7 +6,7 @@ import msgspec
 
 from headgate.testing.answers import Answer, Finish, Refused
 from headgate.testing.dialects.base import CREATED, Call, Object
-from headgate.testing.dialects.chat import ChatDialect
+from headgate.testing.dialects.completions import CompletionsDialect
 from headgate.testing.dialects.events import event
 from headgate.types import Usage
 
@@ -15,7 +15,7 @@ COMPLETION_NANO = 1_250
 """Nanodollars a token, the same for every model of the fake."""
 
 
-class OpenRouter(ChatDialect):
+class OpenRouter(CompletionsDialect):
     """openrouter.ai/api/v1."""
 
     name = "openrouter"
@@ -25,8 +25,7 @@ class OpenRouter(ChatDialect):
     usage_in_stream = "own"
     waiting_whole = b"\n\n"
     waiting_stream = b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n"
-    chat_path = "/chat/completions"
-    models_path = "/models"
+    root = ""
 
     def error_object(self, refused: Refused) -> Object:
         return {"message": refused.message, "code": refused.status}

@@ -17,19 +17,24 @@ from headgate.testing.dialects.base import Object
 WIDTH = 1536
 
 
+Texts = str | list[str | int | list[int]]
+"""A text, texts, the token ids of one text, or those of several."""
+
+
 class VectorsBody(msgspec.Struct, frozen=True):
-    input: str | list[str] | list[int] | list[list[int]]
+    input: Texts
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
 
-def texts(asked: str | list[str] | list[int] | list[list[int]]) -> list[str]:
+def texts(asked: Texts) -> list[str]:
     """One text an input; token ids become words, so that they count as many."""
     if isinstance(asked, str):
         return [asked]
-    if all(isinstance(item, int) for item in asked):
-        return [" ".join(map(str, asked))]
+    ids = [item for item in asked if isinstance(item, int)]
+    if ids or not asked:
+        return [" ".join(map(str, ids))]
     return [item if isinstance(item, str) else " ".join(map(str, item)) for item in asked if not isinstance(item, int)]
 
 

@@ -76,10 +76,9 @@ def parse(url: Secret) -> URL:
 
 
 def database_file(url: URL) -> Path | None:
-    """The file of an SQLite database; None for a server or a database in memory."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database))
+    """The file of an SQLite database; None for a server, a database in memory or SQLite's own `file:` address."""
+    name = url.database or ":memory:"
+    return Path(name) if url.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:")) else None
 
 
 @contextmanager

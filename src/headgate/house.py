@@ -16,6 +16,7 @@ from headgate.edge.reply import Receive, Scope, Send
 from headgate.engine.discovery import Discovery
 from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
+from headgate.engine.naming import NAMINGS
 from headgate.engine.reach import Reach
 from headgate.errors import HeadgateError
 from headgate.ledger.journal import Journal
@@ -116,7 +117,7 @@ class Rooms:
         self.discovery = Discovery(catalogue, reaches)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         failover = Failover(reaches, self.metrics.failed_over)
-        self.gateway = Gateway(self.gate, meter, self.discovery, failover)
+        self.gateway = Gateway(self.gate, meter, self.discovery, failover, NAMINGS[config.answer_model])
 
     def _providers(self) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
         config = self.config

@@ -6,6 +6,7 @@ from headgate.access.gate import Gate
 from headgate.engine.discovery import Discovery
 from headgate.engine.exchange import Exchange
 from headgate.engine.failover import Failover
+from headgate.engine.naming import Naming
 from headgate.engine.relay import relay
 from headgate.ledger.meter import Meter
 
@@ -13,11 +14,12 @@ from headgate.ledger.meter import Meter
 class Gateway:
     """Every door calls `serve`; nothing else answers a model call."""
 
-    def __init__(self, gate: Gate, meter: Meter, models: Discovery, failover: Failover) -> None:
+    def __init__(self, gate: Gate, meter: Meter, models: Discovery, failover: Failover, naming: Naming) -> None:
         self.gate = gate
         self.meter = meter
         self.models = models
         self.failover = failover
+        self.naming = naming
 
     async def serve(self, exchange: Exchange) -> None:
         """Answers one request into its sink. Raises `HeadgateError` while nothing has been sent yet."""
@@ -36,4 +38,4 @@ class Gateway:
                 self.gate.admit(caller, plan),
                 self.failover.open(exchange.wire, ask, plan, tab) as opened,
             ):
-                await relay(opened, exchange, ask, tab)
+                await relay(opened, exchange, ask, tab, self.naming)

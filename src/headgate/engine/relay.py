@@ -6,31 +6,34 @@ from time import monotonic
 
 from headgate.engine.exchange import Exchange, Served
 from headgate.engine.failover import Opened
+from headgate.engine.flow import Flow
+from headgate.engine.naming import Naming
 from headgate.ledger.meter import Tab
 from headgate.types import Usage
 from headgate.wire.base import Ask
 
 
-async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab) -> None:
+async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: Naming) -> None:
     """A failure after the first byte becomes an error event of the caller's dialect, and the stream has no end mark."""
     if opened.whole is not None:
         tab.first_token()
         tab.usage = opened.whole.usage or estimate(ask, 0)
-        await exchange.sink.whole(opened.whole.body, served(opened, tab, opened.whole.model))
+        told = served(opened, tab, opened.whole.model)
+        await exchange.sink.whole(naming(opened.whole.body, told.model, ask.model), told)
     elif opened.flow is not None:
-        await stream(opened, exchange, ask, tab)
+        await stream(opened.flow, opened, exchange, ask, tab, naming)
 
 
-async def stream(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab) -> None:
-    sink, flow = exchange.sink, opened.flow
-    assert flow is not None
+async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: Naming) -> None:
+    sink = exchange.sink
     tab.first_token()
     begun = monotonic()
     try:
-        await sink.begin(exchange.wire.stream_type, served(opened, tab, flow.model))
+        told = served(opened, tab, flow.model)
+        await sink.begin(exchange.wire.stream_type, told)
         piece = opened.head
         while piece:
-            await sink.write(piece)
+            await sink.write(naming(piece, told.model, ask.model))
             piece = await flow.next()
         if flow.failure is not None:
             flow.failure.message = opened.reach.provider.scrub(flow.failure.message)

@@ -99,8 +99,8 @@ class Journal:
 
     def _append(self, lines: bytes) -> None:
         try:
-            segment = self.segments[-1] if self.segments else self._begin()
-            if segment.room <= 0 or monotonic() > self._due:
+            segment = self.segments[-1] if self.segments else None
+            if segment is None or segment.room <= 0 or monotonic() > self._due:
                 segment = self._begin()
             segment.append(lines)
         except OSError as error:

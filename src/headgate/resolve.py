@@ -162,10 +162,10 @@ def _overlay(root: Node, table: tuple[Variable, ...], layer: dict[str, Node]) ->
             yield f"{below.source} is ignored, because {node.source} says the same setting."
         items = [Node(item, node.source) for item in value] if isinstance(value, list) else value
         place(root, _way(variable.setting), Node(items, node.source))
-    known = {variable.name: None for variable in table}
+    known = {variable.name for variable in table}
     for name, node in layer.items():
-        if name.startswith("HEADGATE_") and name not in known and near(name, known):
-            yield f"{node.source} is not a setting of headgate.{near(name, known)}"
+        if name.startswith("HEADGATE_") and name not in known and (meant := near(name, known, 0.9)):
+            yield f"{node.source} is not a setting of headgate.{meant}"
 
 
 def _share_timeouts(root: Node) -> None:

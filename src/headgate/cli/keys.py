@@ -28,8 +28,14 @@ def keys() -> None:
     """
 
 
+def _named(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    if len(name) > 200 or printable(name) != name:
+        raise click.BadParameter("expected at most 200 characters, none of which controls a terminal")
+    return name
+
+
 @keys.command()
-@click.option("--name", default="", help="What the key is for; shown in lists, logs and usage.")
+@click.option("--name", default="", callback=_named, help="What the key is for; shown in lists, logs and usage.")
 @click.option("--owner", is_flag=True, help="The key may use the admin routes too.")
 @settings
 def create(name: str, owner: bool, config: Path | None, home: Path | None) -> None:

@@ -46,9 +46,11 @@ def serve(
 
     from headgate.config import hand_on
     from headgate.house import House
+    from headgate.telemetry.logs import setup
 
     server = decided.server
     if server.workers > 1:
+        setup(decided.log.level, decided.secrets())
         hand_on(flags)
     uvicorn.run(
         "headgate:app" if server.workers > 1 else House(decided),

@@ -1,0 +1,78 @@
+"""Keys from the command line, in a real database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from headgate.access.keys import digest
+from headgate.access.repository import KeyRepository
+from headgate.cli import main
+from headgate.storage.session import Database
+from headgate.types import Secret
+
+
+def run(home: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["keys", *words, "--home", str(home)])
+
+
+def listed(home: Path) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = json.loads(run(home, "list", "--format", "json").stdout)
+    return rows
+
+
+def test_a_key_is_printed_alone_and_kept_as_a_digest(tmp_path: Path) -> None:
+    made = run(tmp_path, "create", "--name", "mobile")
+    secret = made.stdout.strip()
+    assert secret.startswith("hg-")
+    [row] = listed(tmp_path)
+    assert (row["name"], row["role"], row["revoked"]) == ("mobile", "caller", "")
+    assert row["id"] in made.stderr
+    assert secret not in str(row) + run(tmp_path, "list").output
+    assert secret.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+async def test_a_key_that_was_made_is_found_by_its_digest(tmp_path: Path) -> None:
+    database = Database(Secret(f"sqlite+aiosqlite:///{tmp_path}/headgate.db"))
+    from asyncio import to_thread
+
+    secret = (await to_thread(run, tmp_path, "create", "--owner")).stdout.strip()
+    found = await KeyRepository(database).find(digest(secret.encode()))
+    await database.close()
+    assert found is not None
+    assert found.role == "owner"
+
+
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_a_revoked_key_stays_in_the_list(by: str, tmp_path: Path) -> None:
+    run(tmp_path, "create", "--name", "old")
+    run(tmp_path, "create", "--name", "new")
+    old = next(row for row in listed(tmp_path) if row["name"] == "old")
+    done = run(tmp_path, "revoke", old[by].rstrip("…"))
+    assert (done.exit_code, done.stdout) == (0, f"revoked {old['id']} old\n")
+    assert {row["name"]: bool(row["revoked"]) for row in listed(tmp_path)} == {"old": True, "new": False}
+
+
+def test_revoking_what_is_not_there_fails(tmp_path: Path) -> None:
+    done = run(tmp_path, "revoke", "key_nobody")
+    assert done.exit_code == 1
+    assert "key_nobody" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "x" * 201])
+def test_a_name_that_acts_on_a_terminal_is_refused(name: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "create", "--name", name)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert listed(tmp_path) == []
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:CANARY-12345@127.0.0.1:9/none")
+    done = run(tmp_path, "list")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("headgate: the database does not serve")
+    assert "CANARY" not in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -84,6 +84,9 @@ def chunked(events: Iterator[bytes]) -> list[bytes]:
     return [head, *(b"%x\r\n%b\r\n" % (len(one), one) for one in events), b"0\r\n\r\n"]
 
 
+NOT_FOUND = [b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]
+
+
 class Connection:
     """One client: what it has sent so far, and what it is still to get."""
 
@@ -167,7 +170,8 @@ class Upstream:
         if (request := connection.request()) is None:
             return
         path, body = request
-        connection.pieces = self._answers[path.partition(b"?")[0], STREAM.search(body) is not None]
+        asked = (path.partition(b"?")[0], STREAM.search(body) is not None)
+        connection.pieces = self._answers.get(asked, NOT_FOUND)
         connection.sent = 0
         self._send(connection)
 

@@ -64,14 +64,16 @@ def answers(wrk: str, server: Server, connections: int, seconds: int, model: str
 
 
 def events(
-    server: Server, model: str, seconds: float, path: str = "/v1/chat/completions", end: str = "[DONE]"
+    server: Server, model: str, seconds: float, pieces: int, path: str = "/v1/chat/completions", end: str = "[DONE]"
 ) -> Events:
-    """Streams for some seconds, eight at a time. Raises `Failed` where one did not reach its own end."""
+    """Streams of `pieces` for some seconds, eight at a time. Raises `Failed` where one broke or had too few events."""
     command = [sys.executable, str(HERE / "stream_client.py"), "--port", str(server.port), "--path", path]
     command += ["--model", model, "--key", gateway.KEY, "--end", end, "--seconds", str(seconds)]
     seen = msgspec.json.decode(_run(command, os.environ), type=Events)
     if seen.broken or not seen.streams:
         raise Failed(f"{seen.broken} streams broke, {seen.streams} were whole")
+    if seen.events < seen.streams * pieces:
+        raise Failed(f"{seen.events} events in {seen.streams} streams of {pieces} pieces")
     return seen
 
 

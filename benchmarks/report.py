@@ -70,6 +70,7 @@ def machine(nginx: str) -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "nginx": said.strip().rpartition("/")[2],
+        "load before the run": f"{os.getloadavg()[0]:.1f}",
     }
 
 

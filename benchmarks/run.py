@@ -117,19 +117,15 @@ class Bench:
         return median(one.rate for one in so_far), median(one.cpu_us for one in so_far)
 
     def _streams(self) -> None:
-        seconds = self._effort.seconds
-
-        def passed(server: Server, model: str) -> float:
+        def rate(server: Server, model: str, *dialect: str) -> float:
             server.wait()
-            return load.events(server, model, seconds).rate
+            return load.events(server, model, self._effort.seconds, self._effort.events, *dialect).rate
 
-        self._stage("direct_events", lambda: passed(self._streaming, gateway.STREAMED))
-        self._stage("passed_events", lambda: passed(self._gateway, gateway.STREAMED))
-        self._stage(
-            "direct_messages",
-            lambda: load.events(self._streaming, gateway.TRANSLATED, seconds, "/v1/messages", "message_stop").rate,
-        )
-        self._stage("translated_events", lambda: passed(self._gateway, gateway.TRANSLATED))
+        messages = ("/v1/messages", "message_stop")
+        self._stage("direct_events", lambda: rate(self._streaming, gateway.STREAMED))
+        self._stage("passed_events", lambda: rate(self._gateway, gateway.STREAMED))
+        self._stage("direct_messages", lambda: rate(self._streaming, gateway.TRANSLATED, *messages))
+        self._stage("translated_events", lambda: rate(self._gateway, gateway.TRANSLATED))
 
 
 def tools() -> tuple[str, str]:
@@ -148,10 +144,11 @@ def main() -> None:
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     wrk, nginx = tools()
+    at, machine = report.now(), report.machine(nginx)
     with TemporaryDirectory(prefix="headgate-bench-") as folder, ExitStack() as stack:
         bench = Bench(wrk, nginx, Path(folder), QUICK if options.quick else WHOLE, stack)
         bench.run()
-    measured = Report(report.now(), report.machine(nginx), options.quick, list(bench.figures.values()))
+    measured = Report(at, machine, options.quick, list(bench.figures.values()))
     print(report.table(measured), report.reasons(measured), sep="\n\n")
     report.write(measured)
     if options.write_docs:

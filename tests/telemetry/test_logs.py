@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.telemetry.logs import AccessLog, NoAccessLog, line_of, setup
+from headgate.telemetry.logs import AccessLog, NoAccessLog, OutletHandler, line_of, setup
 from headgate.types import Secret, Usage
 from tests.telemetry.records import PLAIN, record
 from tests.telemetry.waiting import until
@@ -34,12 +34,14 @@ def pipe() -> Iterator[tuple[FileIO, FileIO]]:
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
+    """The root logger without the handlers of a gateway that another test may have running."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers = [handler for handler in handlers if not isinstance(handler, OutletHandler)]
     yield root
     for handler in set(root.handlers) - set(handlers):
-        root.removeHandler(handler)
         handler.close()
+    root.handlers = handlers
     root.setLevel(level)
 
 
@@ -190,7 +192,7 @@ def test_no_access_log_does_nothing() -> None:
 
 
 def told(pipe: tuple[FileIO, FileIO], root: logging.Logger) -> list[dict[str, str]]:
-    (handler,) = [handler for handler in root.handlers if type(handler).__name__ == "OutletHandler"]
+    (handler,) = [handler for handler in root.handlers if isinstance(handler, OutletHandler)]
     handler.close()
     return [json.loads(line) for line in rest(*pipe)]
 
@@ -215,7 +217,7 @@ def test_arguments_that_do_not_fit_are_said_without_being_shown(
     pipe: tuple[FileIO, FileIO], root: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
     setup("info", [Secret(CANARY)], pipe[1])
-    handler = next(handler for handler in root.handlers if type(handler).__name__ == "OutletHandler")
+    handler = next(handler for handler in root.handlers if isinstance(handler, OutletHandler))
     handler.handle(logging.LogRecord("x", logging.INFO, "", 0, "%d", (CANARY,), None))
     (said,) = told(pipe, root)
     assert said["msg"] == "'%d' with arguments that do not fit it: TypeError"
@@ -237,7 +239,7 @@ def test_a_terminal_gets_lines_for_people_that_cannot_steer_it(root: logging.Log
         logging.getLogger("x").warning("careful \x1b[2J %s", CANARY)
         log = AccessLog(terminal, redaction=redaction)
         log._records.append(record(model_asked="\x1b[2J"))
-        next(handler for handler in root.handlers if type(handler).__name__ == "OutletHandler").close()
+        next(handler for handler in root.handlers if isinstance(handler, OutletHandler)).close()
         log.close()
         shown = os.read(reader.fileno(), 65536).decode()
     assert "warning careful \\u001b[2J ****" in shown

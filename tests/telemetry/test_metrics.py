@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate import __version__
 from headgate.errors import UpstreamTimeout
 from headgate.telemetry.metrics import Alone, Shared
+from headgate.testing.gateway import running
 from tests.telemetry.records import record
 from tests.telemetry.waiting import until
 
@@ -54,14 +56,6 @@ def test_a_request_shows_in_every_metric() -> None:
     assert value(metrics, "headgate_build_info", version=__version__) == 1
 
 
-def test_requests_in_flight_are_those_that_began_and_did_not_end() -> None:
-    metrics = Alone()
-    metrics.began()
-    metrics.began()
-    metrics.ended()
-    assert value(metrics, "headgate_in_flight") == 1
-
-
 def test_a_gauge_is_read_when_metrics_are_rendered() -> None:
     metrics = Alone()
     waiting = [7.0]
@@ -84,25 +78,23 @@ def test_odd_characters_in_labels_do_not_break_the_text() -> None:
     assert value(metrics, "headgate_cost_usd_total", provider="openai", model=odd) == 0.0015
 
 
-def test_the_documentation_lists_every_metric_with_its_labels() -> None:
-    metrics = Alone()
-    metrics.observe(record())
-    metrics.failed_over("openai", UpstreamTimeout.code)
-    written = {
-        name: (kind, set(re.findall(r"`(\w+)`", labels)))
-        for name, kind, labels in re.findall(
-            r"^\| `(headgate_\w+)` \| (\w+) \|([^|]*)\|", DOCUMENTATION.read_text(), re.M
-        )
-    }
-    families = text_string_to_metric_families(metrics.render()[0].decode())
-    shown = {
+def test_the_documentation_lists_every_metric_of_a_gateway_with_its_labels(tmp_path: Path) -> None:
+    nobody = 'providers: {nobody: {kind: compatible, base_url: "http://127.0.0.1:9", key: sk-nobody}}'
+    with running(tmp_path, settings=nobody) as gateway, httpx.Client(base_url=gateway.url) as client:
+        client.headers["authorization"] = f"Bearer {gateway.key}"
+        for model, status in (("echo", 200), ("nobody/at-home", 502)):
+            body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+            assert client.post("/v1/chat/completions", json=body).status_code == status
+        shown = client.get("/metrics").text
+    rows = re.findall(r"^\| `(headgate_\w+)` \| (\w+) \|([^|]*)\|", DOCUMENTATION.read_text(), re.M)
+    written = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert written == {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type,
             {label for sample in family.samples for label in sample.labels} - {"le"},
         )
-        for family in families
+        for family in text_string_to_metric_families(shown)
     }
-    assert written == shown
 
 
 CHILD = """

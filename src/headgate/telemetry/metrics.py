@@ -21,21 +21,11 @@ class Alone:
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._in_flight = 0
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self.gauge("headgate_in_flight", "Requests that are being served.", lambda: self._in_flight)
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge; `read` is called whenever metrics are rendered."""
         self._gauges[name] = (meaning, read)
-
-    def began(self) -> None:
-        """A request came in."""
-        self._in_flight += 1
-
-    def ended(self) -> None:
-        """A request that had begun is over, however it went."""
-        self._in_flight -= 1
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""

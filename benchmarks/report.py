@@ -104,24 +104,35 @@ def write(report: Report) -> None:
     _plot(report, RESULTS / "latest.svg")
 
 
+SHOWN = 3.0
+"""Where the plot's bars are cut."""
+
+
+def _merit(row: Row) -> float:
+    """How many times better than its target a figure is: 1 just meets it, below 1 misses it."""
+    assert row.value is not None
+    assert row.target is not None
+    if row.aim == "at least":
+        return min(row.value / row.target, SHOWN)
+    return min(row.target / row.value, SHOWN) if row.value > 0 else SHOWN
+
+
 def _plot(report: Report, path: Path) -> None:
-    """Each figure that has a target as a part of it: right of the line is where an `at least` wants to be."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "headgate"
     from matplotlib import pyplot
 
-    rows = [row for row in reversed(report.rows) if row.value is not None and row.target]
-    parts = [(row.value or 0) / (row.target or 1) for row in rows]
-    figure, axes = pyplot.subplots(figsize=(9, 0.45 * len(rows) + 1.2), layout="constrained")
-    bars = axes.barh([row.name for row in rows], parts, color=["#2a7f62" if row.met else "#c8553d" for row in rows])
-    axes.bar_label(
-        bars, [f" {number(row.value)} {row.unit} ({row.aim} {number(row.target)})" for row in rows], fontsize=8
-    )
-    axes.axvline(1, color="black", linewidth=1)
-    axes.set_xlim(0, max([*parts, 1.0]) * 1.7)
-    axes.set_xlabel("measured ÷ target")
+    rows = [row for row in report.rows if row.value is not None and row.target is not None][::-1]
+    figure, axes = pyplot.subplots(figsize=(9, 0.42 * len(rows) + 1.2), layout="constrained")
+    colours = ["#2a7f62" if row.met else "#c8553d" for row in rows]
+    bars = axes.barh([row.name for row in rows], [_merit(row) for row in rows], color=colours)
+    said = [f" {number(row.value)} {row.unit} ({row.aim} {number(row.target)})" for row in rows]
+    axes.bar_label(bars, said, fontsize=8)
+    axes.axvline(1, color="0.7", linewidth=1, zorder=0)
+    axes.set_xlim(0, SHOWN * 1.4)
+    axes.set_xlabel(f"times better than the target: 1 meets it; cut at {SHOWN:g}")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Mapping
 
+from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.access.repository import KeyRepository
 from headgate.config import Config, Prefix, Transport, lookup
@@ -178,6 +179,7 @@ class Rooms:
         self.plane.departures.start()
         for notice in self.notices:
             log.warning("%s", notice)
+        self._announce()
         await self._welcome()
         settle_memory()
 
@@ -196,6 +198,16 @@ class Rooms:
         await self.bus.stop()
         await self.database.close()
 
+    def _announce(self) -> None:
+        server, ready = (
+            self.config.server,
+            [reach.name for reach in self.gateway.failover.reaches.values() if reach.set],
+        )
+        place = f"http://{server.host}:{server.port}"
+        log.info(
+            "headgate %s: %s, ready to call %s, state in %s", __version__, place, ", ".join(ready), self.config.home
+        )
+
     async def _welcome(self) -> None:
         """Makes the first key of an installation and says it, once, with a command that works as it stands."""
         if self.config.auth.admin_key or (first := await self.keys.create_first("first")) is None:
@@ -208,7 +220,7 @@ class Rooms:
 
 
 def settle_memory() -> None:
-    """Takes what stays for good out of the collector's rounds, and makes these rarer: a request leaves no cycles behind.
+    """Takes what stays for good out of the collector's rounds, and makes these rarer: a request leaves no cycles.
 
     Source: the `gc` module's documentation, `gc.freeze`; the collector took 7 % of a busy process's time before.
     """

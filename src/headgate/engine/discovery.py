@@ -85,7 +85,12 @@ class Discovery:
             self._away.discard(reach.name)
         except UpstreamError as error:
             if reach.name not in self._away:
-                log.info("the model list of %s cannot be had: %s", reach.name, error.message)
+                log.log(
+                    logging.INFO if reach.set else logging.DEBUG,
+                    "the model list of %s cannot be had: %s",
+                    reach.name,
+                    error.message,
+                )
             self._away.add(reach.name)
 
 

@@ -26,6 +26,12 @@ class Reach(msgspec.Struct, frozen=True):
         return self.provider.name
 
     @property
+    def set(self) -> bool:
+        """Whether an operator said anything of it that makes it callable."""
+        settings = self.provider.settings
+        return bool(settings.key or settings.base_url or self.provider.responds)
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port of its server; an empty host where there is none."""
         url = urlsplit(self.provider.base_url)

@@ -258,6 +258,10 @@ class OutletHandler(logging.Handler):
         super().close()
 
 
+TALKATIVE = ("alembic", "uvicorn.error", "asyncio")
+"""Libraries whose `info` is news to nobody: only their warnings are passed on."""
+
+
 def setup(level: str, secrets: Iterable[Secret] = (), stream: Stream | None = None) -> Redaction:
     """Sends the standard `logging` to `stream` (standard error) as JSON lines; returns the redaction for other logs.
 
@@ -270,4 +274,6 @@ def setup(level: str, secrets: Iterable[Secret] = (), stream: Stream | None = No
         old.close()
     root.addHandler(OutletHandler(stream or sys.stderr, redaction))
     root.setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     return redaction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from hashlib import sha256
 
@@ -10,6 +11,7 @@ import msgspec
 from headgate.types import Caller, Role, Secret
 
 MARK = "hg-"
+_MINTED = re.compile(rb"hg-[A-Za-z0-9_-]{43}")
 SHOWN = 10
 """How many characters of a key lists show: the mark and enough to tell keys apart."""
 
@@ -34,6 +36,11 @@ class Key(msgspec.Struct, frozen=True):
 def mint() -> Secret:
     """A new key: 256 random bits."""
     return Secret(MARK + secrets.token_urlsafe(32))
+
+
+def minted(token: bytes) -> bool:
+    """Has it the shape of a key that `mint` makes? No other is worth looking for in the database."""
+    return _MINTED.fullmatch(token) is not None
 
 
 def digest(token: bytes) -> bytes:

@@ -67,10 +67,8 @@ class Shipper:
         self._task = asyncio.create_task(self._run(), name="headgate-shipper")
 
     async def flush(self) -> None:
-        """Ships all that is finished by now. Raises `StorageUnavailable`, `JournalUnavailable` or `OSError`."""
-        self._journal.mend()
-        await self._ship_own()
-        await self._settle_dead()
+        """Ships all that is finished by now. Raises `StorageUnavailable` or `JournalUnavailable`."""
+        await self._pass(dead=True)
 
     async def stop(self) -> None:
         """Ships once more, within `LAST_S`; what does not get there is in the journal for the next process."""
@@ -80,15 +78,15 @@ class Shipper:
                 if self._task is not None:
                     await self._task
                 await self.flush()
-        except (StorageUnavailable, JournalUnavailable, TimeoutError, OSError) as error:
+        except (StorageUnavailable, JournalUnavailable, TimeoutError) as error:
             log.warning("%d finished requests stay in the journal for the next start: %s", self.pending, error)
 
     async def _run(self) -> None:
         pause_s = self._ship_s
         while not await self._stopped_within(pause_s):
             try:
-                await self._tick()
-            except (StorageUnavailable, JournalUnavailable, OSError) as error:
+                await self._pass(dead=monotonic() >= self._adopt_at)
+            except (StorageUnavailable, JournalUnavailable) as error:
                 self._failed(error)
                 pause_s = min(pause_s * 2, max(AWAY_S, self._ship_s))
             except Exception:
@@ -98,12 +96,15 @@ class Shipper:
                 self._recovered()
                 pause_s = self._ship_s
 
-    async def _tick(self) -> None:
-        self._journal.mend()
-        await self._ship_own()
-        if monotonic() >= self._adopt_at:
-            await self._settle_dead()
-            self._adopt_at = monotonic() + ADOPT_S
+    async def _pass(self, dead: bool) -> None:
+        try:
+            self._journal.mend()
+            await self._ship_own()
+            if dead:
+                await self._settle_dead()
+                self._adopt_at = monotonic() + ADOPT_S
+        except OSError as error:
+            raise JournalUnavailable(f"the journal cannot be read: {error.strerror or error}") from None
 
     async def _stopped_within(self, pause_s: float) -> bool:
         try:

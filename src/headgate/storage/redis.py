@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from headgate.errors import StorageUnavailable
@@ -18,6 +20,8 @@ CHANNEL = "headgate:changed"
 PUBLISH_S = 0.1
 CONNECT_S = 2.0
 AGAIN_S = 1.0
+QUIET_S = 5.0
+"""After so long without news Redis is asked whether it is there; after as long again it counts as away."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,10 @@ class RedisBus(LocalBus):
     def __init__(self, url: Secret, channel: str = CHANNEL) -> None:
         super().__init__()
         self._redis = Redis.from_url(
-            url.reveal(), socket_connect_timeout=CONNECT_S, socket_timeout=None, health_check_interval=15
+            url.reveal(),
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=CONNECT_S + QUIET_S,
+            retry=Retry(NoBackoff(), 0),
         )
         self._channel = channel
         self._listening: asyncio.Task[None] | None = None
@@ -78,8 +85,15 @@ class RedisBus(LocalBus):
     async def _hear(self) -> None:
         async with self._redis.pubsub() as channel:
             await channel.subscribe(self._channel)
-            async for message in channel.listen():
-                if message["type"] == "subscribe":
+            asked = False
+            while True:
+                message = await channel.get_message(timeout=QUIET_S)
+                if message is None and asked:
+                    raise TimeoutError
+                asked = message is None
+                if message is None:
+                    await channel.ping()
+                elif message["type"] == "subscribe":
                     self._say_back()
                 elif message["type"] == "message":
                     await self._heard(message["data"].decode("utf-8", "replace"))

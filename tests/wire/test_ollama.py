@@ -301,6 +301,11 @@ def test_content_that_ollama_cannot_carry_is_passed_over(part: AnyPart) -> None:
     assert (refused.value.param or "").startswith("messages[1]")
 
 
+def test_an_image_by_address_is_told_from_other_content() -> None:
+    with pytest.raises(WireNotServed, match="by address"):
+        OLLAMA.write(Conversation("m", (Message("user", (Image(url="https://example.com/a.png"),)),)))
+
+
 def test_a_gap_cannot_be_filled() -> None:
     with pytest.raises(WireNotServed) as refused:
         OLLAMA.write(Conversation("m", (Message("user", (Text("a"),)),), suffix="b"))
@@ -466,7 +471,11 @@ def test_what_the_dialect_has_no_place_for_goes_and_a_refusal_is_text() -> None:
         TextDelta("second choice", choice=1),
         Stopped("content_filter"),
     ]
-    assert OLLAMA.reader().feed(written(events)) == [Started("", "m", 1), TextDelta("no"), Stopped("stop")]
+    lines = written(events)
+    assert OLLAMA.reader().feed(lines) == [Started("", "m", 1), TextDelta("no"), Stopped("stop")]
+    assert lines.count(b"\n") == 2
+    reply = Reply("", "m", (Choice((Text("first"),), "stop"), Choice((Text("second"),), "stop")), created=1)
+    assert OLLAMA.read_reply(OLLAMA.write_reply(reply)).choices == reply.choices[:1]
 
 
 def test_every_split_reads_the_same_events() -> None:

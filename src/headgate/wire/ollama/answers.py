@@ -260,6 +260,6 @@ class LinePassage(Passage):
     def _notice(self, answer: ChatAnswer) -> None:
         self.model = self.model or answer.model or ""
         self.ended = bool(answer.done)
-        self.usage = usage_of(answer) or self.usage
+        self.usage = usage_of(answer)
         message = answer.message or ChatMessage()
         self.pieces += bool(message.content or message.thinking or message.tool_calls)

@@ -20,5 +20,5 @@ async def fake() -> AsyncIterator[FakeUpstream]:
 async def http(fake: FakeUpstream) -> AsyncIterator[httpx.AsyncClient]:
     """A plain client of the fake, with a key."""
     headers = {"authorization": "Bearer a-key"}
-    async with httpx.AsyncClient(base_url=fake.url, headers=headers, timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=fake.url, headers=headers, timeout=10, verify=False) as client:
         yield client

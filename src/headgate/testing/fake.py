@@ -267,8 +267,12 @@ def _bound(host: str, port: int) -> socket.socket:
     # Two sockets share the port while `refusing` closes the one that listens and keeps the other.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((host, port))
     bound.setblocking(False)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 

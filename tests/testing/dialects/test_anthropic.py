@@ -12,6 +12,7 @@ from anthropic import AsyncAnthropic, AuthenticationError, BadRequestError, NotF
 from headgate.testing import Answer, FakeUpstream, ToolCall
 from headgate.types import Usage
 from headgate.wire import sse
+from tests.testing.wire import plain
 from tests.wire.shapes import assert_anthropic_event, assert_anthropic_message
 
 HI: Any = [{"role": "user", "content": "one two three"}]
@@ -30,7 +31,9 @@ ANSWERS = {
 
 @pytest.fixture
 async def client(fake: FakeUpstream) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(base_url=fake.base_url("anthropic"), api_key="a-key", max_retries=0) as client:
+    async with AsyncAnthropic(
+        base_url=fake.base_url("anthropic"), api_key="a-key", max_retries=0, http_client=plain()
+    ) as client:
         yield client
 
 
@@ -180,7 +183,7 @@ async def test_an_answer_says_why_it_ended(
 
 
 async def test_a_key_is_needed_in_either_header(http: httpx.AsyncClient, fake: FakeUpstream) -> None:
-    async with httpx.AsyncClient(base_url=fake.url, trust_env=False) as bare:
+    async with httpx.AsyncClient(base_url=fake.url, verify=False) as bare:
         version = {"anthropic-version": "2023-06-01"}
         refused = await bare.post("/v1/messages", json=asked(), headers=version)
         assert refused.status_code == 401
@@ -192,7 +195,9 @@ async def test_a_key_is_needed_in_either_header(http: httpx.AsyncClient, fake: F
 async def test_a_wrong_key_is_refused() -> None:
     async with (
         FakeUpstream(key="the-key") as fake,
-        AsyncAnthropic(base_url=fake.base_url("anthropic"), api_key="another", max_retries=0) as client,
+        AsyncAnthropic(
+            base_url=fake.base_url("anthropic"), api_key="another", max_retries=0, http_client=plain()
+        ) as client,
     ):
         with pytest.raises(AuthenticationError):
             await client.messages.create(**asked())
@@ -221,7 +226,9 @@ async def test_tokens_are_counted_without_an_answer(client: AsyncAnthropic, fake
 async def test_a_model_outside_a_closed_list_is_unknown() -> None:
     async with (
         FakeUpstream(models={"anthropic": ["claude-mine"]}) as fake,
-        AsyncAnthropic(base_url=fake.base_url("anthropic"), api_key="a-key", max_retries=0) as client,
+        AsyncAnthropic(
+            base_url=fake.base_url("anthropic"), api_key="a-key", max_retries=0, http_client=plain()
+        ) as client,
     ):
         with pytest.raises(NotFoundError):
             await client.messages.create(**asked())

@@ -12,6 +12,7 @@ from openai import AsyncOpenAI, AuthenticationError, BadRequestError, NotFoundEr
 from headgate.testing import Answer, FakeUpstream, ToolCall
 from headgate.types import Usage
 from headgate.wire import sse
+from tests.testing.wire import plain
 from tests.wire.shapes import assert_chat_chunk, assert_chat_completion, assert_completion, assert_embeddings
 
 HI: Any = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "one two three"}]
@@ -29,7 +30,9 @@ ANSWERS = {
 
 @pytest.fixture
 async def client(fake: FakeUpstream) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=fake.base_url("openai"), api_key="a-key", max_retries=0) as client:
+    async with AsyncOpenAI(
+        base_url=fake.base_url("openai"), api_key="a-key", max_retries=0, http_client=plain()
+    ) as client:
         yield client
 
 
@@ -222,20 +225,20 @@ async def test_tool_calls_must_be_answered(client: AsyncOpenAI) -> None:
 async def test_a_key_is_needed_and_may_be_one() -> None:
     async with FakeUpstream(key="the-key") as fake:
         url = fake.base_url("openai")
-        async with AsyncOpenAI(base_url=url, api_key="another", max_retries=0) as client:
+        async with AsyncOpenAI(base_url=url, api_key="another", max_retries=0, http_client=plain()) as client:
             with pytest.raises(AuthenticationError) as refused:
                 await client.models.list()
             assert refused.value.code == "invalid_api_key"
             assert "another" not in refused.value.message
             assert await client.with_options(api_key="the-key").models.list()
-        async with httpx.AsyncClient(trust_env=False) as bare:
+        async with httpx.AsyncClient(verify=False) as bare:
             assert (await bare.get(f"{url}/models")).status_code == 401
 
 
 async def test_a_closed_list_of_models_refuses_the_others() -> None:
     async with (
         FakeUpstream(models={"openai": ["mine"]}) as fake,
-        AsyncOpenAI(base_url=fake.base_url("openai"), api_key="a-key", max_retries=0) as client,
+        AsyncOpenAI(base_url=fake.base_url("openai"), api_key="a-key", max_retries=0, http_client=plain()) as client,
     ):
         assert [model.id async for model in client.models.list()] == ["mine"]
         assert await client.chat.completions.create(model="mine", messages=HI)

@@ -29,6 +29,7 @@ class OpenAI(CompletionsDialect):
         "gpt-5",
         "o3",
         "text-embedding-3-small",
+        "text-embedding-ada-002",
         "gpt-3.5-turbo-instruct",
     )
 

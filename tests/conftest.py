@@ -9,6 +9,7 @@ import pytest
 
 from headgate.testing import FakeUpstream
 from headgate.testing.gateway import VARIABLES, RunningGateway, running
+from headgate.testing.journal import Entry
 
 PROVIDER_KEY = "sk-provider-canary-0123456789abcdefghijklmn"
 
@@ -31,6 +32,11 @@ def fake(one_fake: FakeUpstream) -> FakeUpstream:
     """The fake upstream with nothing queued and an empty journal."""
     one_fake.clear()
     return one_fake
+
+
+def calls(fake: FakeUpstream) -> list[Entry]:
+    """The model calls that the fake received; the gateway asks for lists of models besides."""
+    return [entry for entry in fake.journal if entry.method == "POST"]
 
 
 def environ_for(fake: FakeUpstream) -> dict[str, str]:

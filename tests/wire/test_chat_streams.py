@@ -128,7 +128,8 @@ def test_no_end_mark_is_written_before_the_end() -> None:
 
 
 def test_a_signed_block_is_said_whole_when_it_closes() -> None:
-    thoughts = [ThinkingDelta("a"), ThinkingDelta("b"), ThinkingDelta(signature="s"), ThinkingDelta(redacted="d")]
+    first = [ThinkingDelta("a"), ThinkingDelta("b"), ThinkingDelta(signature="s")]
+    thoughts = [*first, ThinkingDelta(redacted="d"), ThinkingDelta("c"), ThinkingDelta(signature="t")]
     deltas = [
         json.loads(data)["choices"][0]["delta"]
         for _, data in sse.read(written([Started("1", "m"), *thoughts, Stopped("stop")]))[1:-2]
@@ -138,6 +139,8 @@ def test_a_signed_block_is_said_whole_when_it_closes() -> None:
         {"reasoning_content": "b"},
         {"reasoning_details": [{"type": "reasoning.text", "text": "ab", "signature": "s", "index": 0}]},
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "d", "index": 1}]},
+        {"reasoning_content": "c"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "c", "signature": "t", "index": 2}]},
     ]
 
 

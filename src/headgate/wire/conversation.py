@@ -22,6 +22,8 @@ class Part(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
 
 
 class Text(Part, frozen=True, tag="text"):
+    """Plain words."""
+
     text: str
     cache: bool = False
     """The caller marked the prefix that ends here for the provider's prompt cache."""
@@ -37,6 +39,8 @@ class Image(Part, frozen=True, tag="image"):
 
 
 class Audio(Part, frozen=True, tag="audio"):
+    """Sound: base64 `data` in a `format` such as `wav`."""
+
     data: str
     format: str
 
@@ -60,6 +64,8 @@ class ToolCall(Part, frozen=True, tag="tool_call"):
 
 
 class ToolResult(Part, frozen=True, tag="tool_result"):
+    """What a tool gave back to the call `call_id`; `failed` where it was an error."""
+
     call_id: str
     content: tuple[Text | Image, ...]
     failed: bool = False
@@ -74,11 +80,13 @@ class Thinking(Part, frozen=True, tag="thinking"):
 
 
 class Refusal(Part, frozen=True, tag="refusal"):
+    """What the model says where it refuses."""
+
     text: str
 
 
 class Citation(Part, frozen=True, tag="citation"):
-    """A source that the answer names: `quote` from `title` at `url`."""
+    """A source of the text before it: `quote` from `title` at `url`."""
 
     url: str = ""
     title: str = ""
@@ -89,6 +97,8 @@ AnyPart = Text | Image | Audio | File | ToolCall | ToolResult | Thinking | Refus
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message. `name` tells participants of the same role apart."""
+
     role: Role
     parts: tuple[AnyPart, ...]
     name: str = ""
@@ -160,6 +170,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the answers to a request. `stop_sequence` is the one that ended it, where the provider says so."""
+
     parts: tuple[AnyPart, ...]
     stop: Stop | None = None
     stop_sequence: str = ""
@@ -180,12 +192,16 @@ class Event(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
 
 
 class Started(Event, frozen=True, tag="started"):
+    """The first event of every stream. `created` is in epoch seconds, 0 where the dialect has no such field."""
+
     id: str
     model: str
     created: int = 0
 
 
 class TextDelta(Event, frozen=True, tag="text"):
+    """A piece of the text. `choice` counts the answers from 0, here and in the events below."""
+
     text: str
     choice: int = 0
 
@@ -200,6 +216,8 @@ class ThinkingDelta(Event, frozen=True, tag="thinking"):
 
 
 class RefusalDelta(Event, frozen=True, tag="refusal"):
+    """A piece of what the model says where it refuses."""
+
     text: str
     choice: int = 0
 
@@ -214,12 +232,16 @@ class ToolCallStarted(Event, frozen=True, tag="tool_call"):
 
 
 class ArgumentsDelta(Event, frozen=True, tag="arguments"):
+    """A piece of a call's arguments, as JSON text."""
+
     index: int
     text: str
     choice: int = 0
 
 
 class CitationAdded(Event, frozen=True, tag="citation"):
+    """A source of the text so far."""
+
     citation: Citation
     choice: int = 0
 

@@ -31,6 +31,8 @@ class URLCitation(Shape):
 
 
 class Annotation(Shape, tag_field="type", tag="url_citation"):
+    """A note to a stretch of the text."""
+
     url_citation: URLCitation
 
 
@@ -52,6 +54,8 @@ class AnswerMessage(msgspec.Struct, omit_defaults=True):
 
 
 class TokenLogprob(Shape):
+    """A token with its log probability, and the likeliest others in its place."""
+
     token: str
     logprob: float
     bytes: list[int] | None
@@ -59,11 +63,15 @@ class TokenLogprob(Shape):
 
 
 class Logprobs(Shape):
+    """Log probabilities of the tokens of the text or of a refusal."""
+
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
 
 
 class AnswerChoice(msgspec.Struct):
+    """One of the answers to one request."""
+
     index: int
     message: AnswerMessage
     finish_reason: FinishReason
@@ -84,6 +92,8 @@ class ChatCompletion(msgspec.Struct, omit_defaults=True):
 
 
 class FunctionDelta(Shape):
+    """A piece of a function's name or arguments."""
+
     name: str | None = None
     arguments: str | None = None
 
@@ -110,6 +120,8 @@ class Delta(Shape):
 
 
 class ChunkChoice(msgspec.Struct):
+    """What a chunk adds to one of the answers."""
+
     index: int
     delta: Delta
     finish_reason: FinishReason | None = None

@@ -42,23 +42,31 @@ FINISH_REASONS: dict[Stop, FinishReason] = {
 
 
 class CallFunctionSeen(msgspec.Struct):
+    """The function of a call, or a piece of it, as a provider sends it."""
+
     name: str | None = None
     arguments: str | None = None
 
 
 class CallSeen(msgspec.Struct):
+    """A tool call, or a piece of it, as a provider sends it."""
+
     index: int | None = None
     id: str | None = None
     function: CallFunctionSeen | None = None
 
 
 class CitationSeen(msgspec.Struct):
+    """A source as a provider sends it."""
+
     url: str = ""
     title: str | None = None
     content: str | None = None
 
 
 class AnnotationSeen(msgspec.Struct):
+    """A note as a provider sends it; kinds other than `url_citation` say nothing here."""
+
     url_citation: CitationSeen | None = None
 
 
@@ -132,6 +140,7 @@ def _read_parts(said: Said, answer_id: str) -> Iterator[AnyPart]:
 
 
 def read_citations(said: Said) -> Iterator[Citation]:
+    """The sources that a message or a delta names."""
     for annotation in said.annotations or ():
         if source := annotation.url_citation:
             yield Citation(source.url, source.title or "", source.content or "")
@@ -149,6 +158,7 @@ def made_call_id(answer_id: str, position: int) -> str:
 
 
 def made_answer_id() -> str:
+    """An id in OpenAI's form, for an answer whose provider gave none."""
     return f"chatcmpl-{uuid.uuid4().hex}"
 
 

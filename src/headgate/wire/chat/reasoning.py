@@ -66,6 +66,7 @@ def write(blocks: Sequence[Thinking]) -> tuple[str | None, list[ReasoningDetail]
 
 
 def write_detail(block: Thinking, index: int) -> ReasoningDetail:
+    """One block; `index` counts the blocks of a message."""
     if block.redacted:
         return ReasoningDetail("reasoning.encrypted", data=block.redacted, index=index)
     return ReasoningDetail("reasoning.text", text=block.text, signature=block.signature or None, index=index)

@@ -37,6 +37,8 @@ class CacheBreakpoint(Shape):
 
 
 class TextPart(Shape, tag_field="type", tag="text"):
+    """Text, and whether the prompt prefix that ends with it may be cached."""
+
     text: str
     prompt_cache_breakpoint: CacheBreakpoint | None = None
     cache_control: CacheControl | None = None
@@ -50,6 +52,8 @@ class ImageURL(Shape):
 
 
 class ImagePart(Shape, tag_field="type", tag="image_url"):
+    """An image for the model to look at."""
+
     image_url: ImageURL
 
 
@@ -61,6 +65,8 @@ class InputAudio(Shape):
 
 
 class AudioPart(Shape, tag_field="type", tag="input_audio"):
+    """Sound for the model to listen to."""
+
     input_audio: InputAudio
 
 
@@ -73,10 +79,14 @@ class FileBody(Shape):
 
 
 class FilePart(Shape, tag_field="type", tag="file"):
+    """A file for the model to read."""
+
     file: FileBody
 
 
 class RefusalPart(Shape, tag_field="type", tag="refusal"):
+    """What the model said where it refused."""
+
     refusal: str
 
 
@@ -95,11 +105,15 @@ class CustomCall(Shape):
 
 
 class FunctionToolCall(Shape, tag_field="type", tag="function"):
+    """A call of a function by the model."""
+
     id: str
     function: FunctionCall
 
 
 class CustomToolCall(Shape, tag_field="type", tag="custom"):
+    """A call of a free-form tool by the model."""
+
     id: str
     custom: CustomCall
 
@@ -125,16 +139,22 @@ class AudioReference(Shape):
 
 
 class SystemMessage(Shape, tag_field="role", tag="system"):
+    """What the model is told before the conversation."""
+
     content: str | Sequence[TextPart]
     name: str | None = None
 
 
 class DeveloperMessage(Shape, tag_field="role", tag="developer"):
+    """What newer models take in place of a system message."""
+
     content: str | Sequence[TextPart]
     name: str | None = None
 
 
 class UserMessage(Shape, tag_field="role", tag="user"):
+    """What the user says, shows or attaches."""
+
     content: str | Sequence[TextPart | ImagePart | AudioPart | FilePart]
     name: str | None = None
 
@@ -182,6 +202,8 @@ class FunctionDefinition(Shape):
 
 
 class FunctionTool(Shape, tag_field="type", tag="function"):
+    """A function as one of the tools."""
+
     function: FunctionDefinition
 
 
@@ -194,10 +216,14 @@ class CustomDefinition(Shape):
 
 
 class CustomTool(Shape, tag_field="type", tag="custom"):
+    """A free-form tool as one of the tools."""
+
     custom: CustomDefinition
 
 
 class ToolName(Shape):
+    """A tool by its name."""
+
     name: str
 
 

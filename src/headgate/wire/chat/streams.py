@@ -53,6 +53,7 @@ class _ChunkSeen(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_ChunkSeen).decode
+Rarer = ThinkingDelta | RefusalDelta | ToolCallStarted | ArgumentsDelta | CitationAdded | Stopped
 _NULL = msgspec.Raw(b"null")
 _NO_ERRORS = (b"null", b"false", b'""', b"{}")
 
@@ -110,9 +111,11 @@ class ChatReader(Reader):
         return events
 
     def _read(self, data: bytes, events: list[AnyEvent]) -> None:
-        if data == b"[DONE]" or data.strip() in (b"[DONE]", b""):
-            if data.strip():
-                self._end(events)
+        data = data.strip()
+        if not data:
+            return
+        if data == b"[DONE]":
+            self._end(events)
             return
         try:
             chunk = _decode(data)
@@ -222,13 +225,13 @@ class ChatWriter(Writer):
     def write(self, events: list[AnyEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
-            if type(event) is TextDelta:
+            if isinstance(event, TextDelta):
                 lane = self._lane(event.choice, out)
                 lane.length += len(event.text)
                 out.append(lane.text + encode(event.text) + self._tail)
-            elif type(event) is Counted:
+            elif isinstance(event, Counted):
                 self._usage = encode(write_usage(event.usage))
-            elif type(event) is Started:
+            elif isinstance(event, Started):
                 self._start(event, out)
             else:
                 self._write_rarer(event, out)
@@ -254,15 +257,14 @@ class ChatWriter(Writer):
             out.append(lane.text + b'"","role":"assistant"' + self._tail)
         return lane
 
-    def _write_rarer(self, event: AnyEvent, out: list[bytes]) -> None:
-        assert not isinstance(event, Started | Counted)
+    def _write_rarer(self, event: Rarer, out: list[bytes]) -> None:
         lane = self._lane(event.choice, out)
         if isinstance(event, Stopped):
             out.append(lane.open + self._stop_tail % encode(FINISH_REASONS[event.stop]))
         elif delta := self._delta(event, lane):
             out.append(lane.open + delta + self._tail)
 
-    def _delta(self, event: AnyEvent, lane: _Lane) -> bytes:
+    def _delta(self, event: Rarer, lane: _Lane) -> bytes:
         match event:
             case ArgumentsDelta():
                 return b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (event.index, encode(event.text))

@@ -24,16 +24,22 @@ class SourceLocation(msgspec.Struct, tag_field="type", tag="web_search_result_lo
 
 
 class TextAnswer(msgspec.Struct, tag_field="type", tag="text", omit_defaults=True):
+    """Text with its sources."""
+
     text: str
     citations: list[SourceLocation] | None = None
 
 
 class ThinkingAnswer(msgspec.Struct, tag_field="type", tag="thinking"):
+    """Reasoning, and the signature with which it must come back."""
+
     thinking: str
     signature: str
 
 
 class RedactedThinkingAnswer(msgspec.Struct, tag_field="type", tag="redacted_thinking"):
+    """Reasoning that only its provider can read."""
+
     data: str
 
 
@@ -49,6 +55,8 @@ AnyAnswerBlock = TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseA
 
 
 class OutputDetails(msgspec.Struct):
+    """How many of the output tokens were reasoning."""
+
     thinking_tokens: int
 
 

@@ -79,12 +79,15 @@ def _whole(count: Count) -> int:
 
 
 class CitationSeen(msgspec.Struct):
+    """A source as a provider sends it: a web page or a document of the request."""
+
     url: str | None = None
     title: str | None = None
     document_title: str | None = None
     cited_text: str | None = None
 
     def citation(self) -> Citation:
+        """The source in no dialect."""
         return Citation(self.url or "", self.title or self.document_title or "", self.cited_text or "")
 
 
@@ -103,10 +106,14 @@ class BlockSeen(msgspec.Struct):
 
 
 class StopDetailsSeen(msgspec.Struct):
+    """Why an answer ended, in words."""
+
     explanation: str | None = None
 
 
 class AnswerSeen(msgspec.Struct):
+    """A whole answer, an error, or the message that a stream starts with, as a provider sends it."""
+
     type: str = ""
     id: str | None = None
     model: str | None = None
@@ -134,6 +141,7 @@ def _open(body: bytes) -> AnswerSeen:
 
 
 def look(body: bytes) -> Look:
+    """Notices usage and model. Raises as `read` does."""
     seen = _open(body)
     return Look(seen.usage.usage() if seen.usage else None, seen.model or "")
 
@@ -149,6 +157,7 @@ def read(body: bytes) -> Reply:
 
 
 def read_stop(reason: str) -> Stop:
+    """A reason that is unknown is an end like any other."""
     return _STOPS.get(reason, "stop")
 
 
@@ -166,6 +175,7 @@ def _read_block(block: BlockSeen) -> Iterator[AnyPart]:
 
 
 def made_answer_id() -> str:
+    """An id in Anthropic's form, for an answer whose provider gave none."""
     return f"msg_{uuid.uuid4().hex}"
 
 
@@ -187,12 +197,14 @@ def write(reply: Reply) -> bytes:
 
 
 def write_stop(stop: Stop, stop_sequence: str, refusal: str) -> StopReason:
+    """Anthropic tells a stop sequence from an end, and a refusal is a reason to stop."""
     if refusal:
         return "refusal"
     return "stop_sequence" if stop_sequence else _REASONS[stop]
 
 
 def write_usage(usage: Usage) -> UsageAnswer:
+    """The inverse of `UsageSeen.usage`."""
     return UsageAnswer(
         input_tokens=max(0, usage.prompt - usage.cached - usage.cache_written),
         output_tokens=usage.completion,
@@ -227,6 +239,7 @@ def _cite(block: AnyAnswerBlock, citation: Citation) -> None:
 
 
 def write_citation(citation: Citation) -> SourceLocation:
+    """A source. Anthropic's other kinds point into documents of the request, which a caller's answer need not have."""
     return SourceLocation(citation.url, citation.title or None, citation.quote)
 
 

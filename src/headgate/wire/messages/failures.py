@@ -28,6 +28,8 @@ _TYPES = {
 
 
 class ErrorFacts(msgspec.Struct, frozen=True):
+    """What went wrong."""
+
     type: str
     message: str
 
@@ -41,11 +43,14 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 class FailureSeen(msgspec.Struct):
+    """An error as a provider sends it."""
+
     type: str | None = None
     message: str | None = None
 
 
 def write(error: HeadgateError, request_id: str) -> bytes:
+    """An error answer."""
     kind = _TYPES.get(error.status_said, "api_error")
     return encode(ErrorBody("error", ErrorFacts(kind, error.message), request_id))
 

@@ -27,20 +27,28 @@ class CacheControl(Shape):
 
 
 class TextBlock(Shape, tag_field="type", tag="text"):
+    """Text, and whether the prompt prefix that ends with it may be cached."""
+
     text: str
     cache_control: CacheControl | None = None
 
 
 class Base64Source(Shape, tag_field="type", tag="base64"):
+    """The data itself."""
+
     media_type: str
     data: str
 
 
 class URLSource(Shape, tag_field="type", tag="url"):
+    """Data at an address, which Anthropic fetches."""
+
     url: str
 
 
 class FileSource(Shape, tag_field="type", tag="file"):
+    """Data that was stored at Anthropic before."""
+
     file_id: str
 
 
@@ -52,6 +60,8 @@ class PlainTextSource(Shape, tag_field="type", tag="text"):
 
 
 class ImageBlock(Shape, tag_field="type", tag="image"):
+    """An image for the model to look at."""
+
     source: Base64Source | URLSource | FileSource
     cache_control: CacheControl | None = None
 
@@ -73,6 +83,8 @@ class ThinkingBlock(Shape, tag_field="type", tag="thinking"):
 
 
 class RedactedThinkingBlock(Shape, tag_field="type", tag="redacted_thinking"):
+    """Reasoning that only Anthropic can read; it goes back untouched."""
+
     data: str
 
 
@@ -86,6 +98,8 @@ class ToolUseBlock(Shape, tag_field="type", tag="tool_use"):
 
 
 class ToolResultBlock(Shape, tag_field="type", tag="tool_result"):
+    """What a tool gave back, or that it failed."""
+
     tool_use_id: str
     content: str | Sequence[TextBlock | ImageBlock] | None = None
     is_error: bool | None = None
@@ -98,6 +112,8 @@ AnyBlock = (
 
 
 class Turn(Shape):
+    """What one side says. Turns of the user and the assistant alternate."""
+
     role: Literal["user", "assistant", "system"]
     content: str | Sequence[AnyBlock]
 
@@ -130,6 +146,8 @@ class ThinkingOption(Shape):
 
 
 class JSONOutput(Shape, tag_field="type", tag="json_schema"):
+    """JSON that fits a schema."""
+
     schema: JSONObject
 
 
@@ -141,6 +159,8 @@ class OutputConfig(Shape):
 
 
 class Metadata(Shape):
+    """Who asks, as an opaque id."""
+
     user_id: str | None = None
 
 

@@ -218,15 +218,15 @@ class MessagesWriter(Writer):
     def write(self, events: list[AnyEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
-            if type(event) is TextDelta:
+            if isinstance(event, TextDelta):
                 if event.choice == 0:
                     self._open("text", b'{"type":"text","text":""}', out)
                     out.append(b'%btext_delta","text":%b}}\n\n' % (self._delta, encode(event.text)))
-            elif type(event) is Counted:
+            elif isinstance(event, Counted):
                 self._usage = event.usage
-            elif type(event) is Started:
+            elif isinstance(event, Started):
                 self._start(event, out)
-            elif not isinstance(event, Started | Counted) and event.choice == 0:
+            elif event.choice == 0:
                 self._write_rarer(event, out)
         return b"".join(out)
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event
+from queue import Queue
 
 import pytest
 
@@ -39,22 +39,41 @@ def test_nothing_is_made_before_there_is_a_line(tmp_path: Path) -> None:
     assert not journal.folder.exists()
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> Queue[tuple[int, int]]:
+    """What was brought to the disk: (inode, size) of each call, in order."""
+    calls: Queue[tuple[int, int]] = Queue()
+    fsync = os.fsync
+
+    def watched(fd: int) -> None:
+        fsync(fd)
+        calls.put((os.fstat(fd).st_ino, os.fstat(fd).st_size))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    return calls
+
+
 def test_every_line_reaches_the_disk_soon_and_many_share_one_sync(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, synced: Queue[tuple[int, int]]
 ) -> None:
-    synced, calls = Event(), []
-
-    def fsync(fd: int) -> None:
-        calls.append(fd)
-        synced.set()
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    journal = Journal(tmp_path, fsync_ms=20)
-    for number in range(100):
+    journal = Journal(tmp_path, fsync_ms=50)
+    for number in range(1000):
         journal.opened(underway(f"r{number}"))
-    assert synced.wait(5)
+    whole = (journal.segments[0].path.stat().st_ino, journal.segments[0].size)
+    folder = tmp_path.stat().st_ino
+    seen: list[tuple[int, int]] = []
+    while whole not in seen or folder not in {inode for inode, _ in seen}:
+        seen.append(synced.get(timeout=5))
+    assert len(seen) < 100
     journal.close()
-    assert 1 <= len(calls) <= 20
+
+
+def test_closing_brings_the_last_lines_to_the_disk(tmp_path: Path, synced: Queue[tuple[int, int]]) -> None:
+    journal = Journal(tmp_path, fsync_ms=60_000)
+    journal.opened(underway("a"))
+    file = journal.segments[0].path.stat()
+    journal.close()
+    assert synced.get_nowait() == (file.st_ino, file.st_size)
 
 
 def test_a_living_process_keeps_its_segments_and_a_dead_one_gives_them_up(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -87,6 +88,18 @@ async def test_a_server_that_is_not_there_is_said_without_its_password() -> None
         await database.check()
     assert "canary" not in away.value.message
     await database.close()
+
+
+async def test_a_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONNECT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(
+            Secret(f"postgresql+asyncpg://user@127.0.0.1:{silent.getsockname()[1]}/nothing?ssl=disable")
+        )
+        async with asyncio.timeout(5):
+            with pytest.raises(StorageUnavailable):
+                await database.check()
+        await database.close()
 
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)

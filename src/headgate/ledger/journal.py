@@ -158,19 +158,24 @@ class _Fsync:
             self._thread.start()
 
     def stop(self) -> None:
+        """Ends the thread and does its work a last time."""
         self._stopping.set()
         self._dirty.set()
         if self._thread.ident:
             self._thread.join()
+        self._sync_all()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._dirty.wait()
             self._stopping.wait(self._interval_s)
             self._dirty.clear()
-            for segment in tuple(self._segments):
-                if segment.unsynced:
-                    self._sync(segment)
+            self._sync_all()
+
+    def _sync_all(self) -> None:
+        for segment in tuple(self._segments):
+            if segment.unsynced:
+                self._sync(segment)
 
     def _sync(self, segment: Segment) -> None:
         try:

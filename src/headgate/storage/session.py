@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -54,10 +55,14 @@ class Database:
                 yield await connection.execution_options(headgate_reads=True)
 
     async def check(self) -> float:
-        """Asks the database for an answer; returns the seconds that it took. Raises `StorageUnavailable`."""
+        """Asks the database for an answer; returns the seconds that it took.
+
+        Raises `StorageUnavailable`, for a database that hangs after `CONNECT_S`.
+        """
         began = perf_counter()
-        async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        with _mapped():
+            async with asyncio.timeout(CONNECT_S), self.read() as connection:
+                await connection.execute(text("SELECT 1"))
         return perf_counter() - began
 
     async def close(self) -> None:

@@ -68,18 +68,18 @@ class Failover:
         """`failed` is told the provider and the error's code of every call that was given up for another."""
         self.reaches = reaches
         self.failed = failed
-        self._budget = RetryBudget()
+        self.budget = RetryBudget()
 
     def open(self, wire: Wire, ask: Ask, plan: Plan, tab: Tab) -> Attempts:
         """An async scope around the answer: leaving it closes the provider's stream, read to its end or not.
 
         Entering raises what the last target failed with.
         """
-        self._budget.earn()
+        self.budget.earn()
         return Attempts(self, wire, ask, plan, tab)
 
     def may_repeat(self, error: HeadgateError) -> bool:
-        return isinstance(error, UpstreamFailed) and self._budget.spend()
+        return isinstance(error, UpstreamFailed) and self.budget.spend()
 
 
 class Attempts:

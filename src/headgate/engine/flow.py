@@ -62,20 +62,33 @@ class Carried:
         return self._passage.pieces
 
     async def next(self) -> bytes:
-        passage = self._passage
         while not self._over:
-            try:
-                out = passage.feed(await anext(self._chunks))
-                self._over = passage.ended or passage.failure is not None
-            except StopAsyncIteration:
-                out, self._over = passage.finish(), True
-            except UpstreamError as error:
-                out, self._over = passage.finish(), True
-                self.failure = error if passage.failure else None
-            self.failure = self.failure or passage.failure
-            if out:
+            if out := await self._step():
                 return out
         return b""
+
+    async def _step(self) -> bytes:
+        passage = self._passage
+        try:
+            out = passage.feed(await anext(self._chunks))
+            self._over = passage.ended or passage.failure is not None
+        except StopAsyncIteration:
+            return self._finish(None)
+        except UpstreamError as error:
+            return self._finish(error)
+        self.failure = passage.failure
+        return out
+
+    def _finish(self, broken: UpstreamError | None) -> bytes:
+        """The bytes are over, by their end or by a `broken` connection."""
+        self._over = True
+        try:
+            out = self._passage.finish()
+        except UpstreamError as error:
+            self.failure = error
+            return b""
+        self.failure = self._passage.failure and (broken or self._passage.failure)
+        return out
 
     async def linger(self) -> None:
         with suppress(TimeoutError, StopAsyncIteration, UpstreamError):

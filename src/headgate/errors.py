@@ -215,7 +215,8 @@ class UpstreamError(HeadgateError):
 
     @property
     def retry_helps(self) -> bool:
-        return self.code_said != "insufficient_quota" and not isinstance(self, UpstreamAuthFailed)
+        """Not once it reaches a caller: by then our own retries and other targets are spent."""
+        return False
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -247,6 +248,10 @@ class UpstreamRateLimited(UpstreamError):
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
 
+    @property
+    def retry_helps(self) -> bool:
+        return self.code_said != "insufficient_quota"
+
 
 class UpstreamRefused(UpstreamError):
     """The provider says that this request is wrong. Its status (400, 404, 409, 413, 422 …) is passed on."""
@@ -255,6 +260,10 @@ class UpstreamRefused(UpstreamError):
     type = "invalid_request_error"
     level = logging.INFO
     elsewhere = False
+
+    @property
+    def retry_helps(self) -> bool:
+        return True
 
     @property
     def status_said(self) -> int:

@@ -58,25 +58,25 @@ class House:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._rooms = Rooms(config)
+        self.rooms = Rooms(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self._rooms.plane(scope, receive, send)
+            await self.rooms.plane(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            await self._rooms.open()
+            await self.rooms.open()
         except HeadgateError as error:
             log.error("headgate cannot start: %s", error.message)
             await send({"type": "lifespan.startup.failed", "message": error.message})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._rooms.close()
+        await self.rooms.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -18,7 +18,6 @@ HeadgateError
 │   ├── JournalUnavailable      503  nothing is served that could not be accounted for
 │   ├── StorageUnavailable      503  the database or Redis does not answer, is locked, full or read-only: try again
 │   ├── StorageRefused          500  the database answers, and says that this row cannot be kept
-│   ├── ShuttingDown            503
 │   └── InternalError           500
 └── UpstreamError                   a provider failed; carries what it said
     ├── UpstreamUnreachable     502  refused, DNS, TLS, reset before the answer
@@ -176,11 +175,6 @@ class StorageRefused(HouseError):
     status = 500
     code = "storage_refused"
     level = logging.ERROR
-
-
-class ShuttingDown(HouseError):
-    code = "shutting_down"
-    level = logging.INFO
 
 
 class InternalError(HouseError):

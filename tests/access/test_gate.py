@@ -16,7 +16,7 @@ from headgate.access.known import TOPIC
 from headgate.access.repository import KeyRepository
 from headgate.access.tables import keys as table
 from headgate.config import Auth
-from headgate.errors import KeysUnavailable, NotAllowed, NotAuthenticated, ShuttingDown, StorageUnavailable
+from headgate.errors import KeysUnavailable, NotAllowed, NotAuthenticated, StorageUnavailable
 from headgate.storage.bus import LocalBus
 from headgate.storage.session import Database
 from headgate.types import Caller, Plan, Secret
@@ -288,11 +288,3 @@ async def test_who_is_inside_is_counted_however_they_leave(gate: Gate) -> None:
         async with gate.admit(OPEN, PLAN):
             raise ZeroDivisionError
     assert gate.in_flight == 0
-
-
-async def test_nobody_comes_in_while_draining(gate: Gate) -> None:
-    async with gate.admit(OPEN, PLAN):
-        gate.draining = True
-        with pytest.raises(ShuttingDown):
-            await gate.admit(OPEN, PLAN).__aenter__()
-        assert gate.in_flight == 1

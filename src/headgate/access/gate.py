@@ -8,7 +8,7 @@ from headgate.access.keys import digest, minted
 from headgate.access.known import KnownKeys
 from headgate.access.repository import KeyRepository
 from headgate.config import Auth
-from headgate.errors import NotAllowed, NotAuthenticated, ShuttingDown
+from headgate.errors import NotAllowed, NotAuthenticated
 from headgate.storage.bus import Bus
 from headgate.types import Caller, Plan
 
@@ -23,7 +23,6 @@ class Gate:
         self._nobody = OPEN if auth.mode == "open" else None
         self._keys = KnownKeys(_configured(auth), keys, bus)
         self.in_flight = 0
-        self.draining = False
 
     async def start(self) -> None:
         """Loads all keys, and follows their changes. Raises `StorageUnavailable`."""
@@ -56,7 +55,7 @@ class Gate:
             raise NotAllowed("this route needs an owner's key: the first-run key or HEADGATE_ADMIN_KEY")
 
     def admit(self, caller: Caller, plan: Plan) -> Admission:
-        """The scope of one admitted request: the one place for limits. Entering raises `ShuttingDown` when draining."""
+        """The scope of one admitted request: the one place for limits."""
         return Admission(self)
 
     def _stranger(self, why: str) -> Caller:
@@ -74,8 +73,6 @@ class Admission:
         self._gate = gate
 
     async def __aenter__(self) -> None:
-        if self._gate.draining:
-            raise ShuttingDown("headgate is shutting down; try again, another instance may serve you")
         self._gate.in_flight += 1
 
     async def __aexit__(

@@ -31,12 +31,11 @@ class Report(msgspec.Struct):
 
 
 class Health:
-    """`live` is true while the process answers; `ready` only when its parts answer and it is not draining."""
+    """`live` is true while the process answers; `ready` only while all its parts answer too."""
 
     def __init__(self, checks: Mapping[str, Check], metrics: Callable[[], tuple[bytes, str]]) -> None:
         self._checks = checks
         self._metrics = metrics
-        self.draining = False
         self.pages: dict[str, Page] = {
             "/health/live": self.live,
             "/health/ready": self.ready,
@@ -64,8 +63,7 @@ class Health:
     async def _report(self) -> Report:
         components = [await self._component(name, check) for name, check in self._checks.items()]
         well = all(component.status == "ok" for component in components)
-        status = "draining" if self.draining else "ok" if well else "degraded"
-        return Report(status, __version__, components)
+        return Report("ok" if well else "degraded", __version__, components)
 
     async def _component(self, name: str, check: Check) -> Component:
         began = monotonic()

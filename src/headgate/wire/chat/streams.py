@@ -79,10 +79,10 @@ class ChatReader(Reader):
         self._courses: dict[int, _Course] = {}
         self._id = ""
         self._started = False
-        self._done = False
+        self.ended = False
 
     def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.failure or self._done:
+        if self.failure or self.ended:
             return []
         try:
             found = sse.read(self._splitter.feed(chunk))
@@ -92,19 +92,19 @@ class ChatReader(Reader):
         events: list[AnyEvent] = []
         for _, data in found:
             self._read(data, events)
-            if self.failure or self._done:
+            if self.failure or self.ended:
                 break
         return events
 
     def finish(self) -> list[AnyEvent]:
         events: list[AnyEvent] = []
-        if self.failure or self._done:
+        if self.failure or self.ended:
             return events
         for _, data in sse.read(self._splitter.finish()):
             self._read(data, events)
         if isinstance(self.failure, UpstreamProtocolError):
             self.failure = None
-        if self.failure or self._done:
+        if self.failure or self.ended:
             return events
         if not self._courses or not all(course.stopped for course in self._courses.values()):
             self.failure = StreamCut("the provider's stream ended before its own end mark")
@@ -136,7 +136,7 @@ class ChatReader(Reader):
 
     def _end(self, events: list[AnyEvent]) -> None:
         """`[DONE]` is the provider's word that all was said, even where it gave no finish reason."""
-        self._done = True
+        self.ended = True
         if not self._courses:
             self.failure = UpstreamProtocolError("the provider's stream has no event in it")
         for index, course in self._courses.items():

@@ -83,10 +83,10 @@ class MessagesReader(Reader):
         self._calls: dict[int, _Call] = {}
         self._signature = ""
         self._stopped = False
-        self._done = False
+        self.ended = False
 
     def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.failure or self._done:
+        if self.failure or self.ended:
             return []
         try:
             found = sse.read(self._splitter.feed(chunk))
@@ -95,18 +95,19 @@ class MessagesReader(Reader):
             return []
         events: list[AnyEvent] = []
         for _, data in found:
-            self._read(data, events)
-            if self.failure or self._done:
+            if data:
+                self._read(data, events)
+            if self.failure or self.ended:
                 break
         return events
 
     def finish(self) -> list[AnyEvent]:
         events: list[AnyEvent] = []
-        if self.failure or self._done:
+        if self.failure or self.ended:
             return events
         for _, data in sse.read(self._splitter.finish()):
             self._read(data, events)
-        if not self._done and (self.failure is None or isinstance(self.failure, UpstreamProtocolError)):
+        if not self.ended and (self.failure is None or isinstance(self.failure, UpstreamProtocolError)):
             self.failure = StreamCut("the provider's stream ended before its own end mark")
         return events
 
@@ -190,7 +191,7 @@ class MessagesReader(Reader):
             events.append(Counted(self._usage.usage()))
 
     def _stop(self, events: list[AnyEvent]) -> None:
-        self._done = True
+        self.ended = True
         if not self._stopped:
             events.append(Stopped("tool_calls" if self._calls else "stop"))
 

@@ -16,6 +16,7 @@ import pytest
 from headgate.testing import Answer, FakeUpstream, Pacing
 from headgate.testing.dialects import DIALECTS
 from headgate.testing.faults import FAULTS
+from headgate.testing.http1 import Line
 from headgate.testing.sockets import black_hole, closed_port
 from headgate.types import Usage
 from tests.testing.wire import answer, connected, exchange, head, post
@@ -136,11 +137,24 @@ async def test_a_client_that_leaves_is_seen_at_once(fake: FakeUpstream) -> None:
     assert 1 <= entry.charged.completion < 1000
 
 
-async def test_a_client_that_leaves_after_the_last_byte_has_not_left(fake: FakeUpstream) -> None:
-    for _ in range(20):
-        await answer(fake, post(stream=True))
-    await fake.journal.wait_over(20)
-    assert [(entry.whole, entry.left) for entry in fake.journal] == [(True, False)] * 20
+async def test_a_client_that_leaves_after_the_last_byte_has_not_left(
+    fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(line: Line) -> None:
+        await (asyncio.Event().wait() if fake.journal[0].whole else asyncio.sleep(0))
+
+    monkeypatch.setattr(Line, "flush", late)
+    await answer(fake, post(stream=True))
+    entry = await fake.journal[0].wait_over()
+    assert (entry.whole, entry.left) == (True, False)
+
+
+async def test_a_client_that_leaves_what_was_written_has_left(fake: FakeUpstream) -> None:
+    async with connected(fake) as (reader, writer):
+        writer.write(post(text="word " * 4_000_000))
+        await head(reader)
+    entry = await fake.journal[0].wait_left()
+    assert not entry.whole
 
 
 async def test_the_first_byte_waits(fake: FakeUpstream) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from headgate.testing import FakeUpstream
@@ -56,7 +54,7 @@ async def test_what_is_no_request_is_refused(request_bytes: bytes, status: int, 
 
 
 async def test_requests_that_come_together_are_answered_in_turn(fake: FakeUpstream) -> None:
-    async with connected(fake) as (reader, writer), asyncio.timeout(5):
+    async with connected(fake) as (reader, writer):
         writer.write(post(text="first") + post(text="second"))
         for text in (b"first", b"second"):
             _, headers = await head(reader)

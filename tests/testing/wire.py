@@ -31,10 +31,11 @@ def plain() -> httpx2.AsyncClient:
 
 @asynccontextmanager
 async def connected(fake: FakeUpstream) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A raw connection, closed at the end whatever became of it."""
+    """A raw connection, closed at the end whatever became of it. Raises `TimeoutError` after `LIMIT_S`."""
     reader, writer = await asyncio.open_connection(fake.host, fake.port)
     try:
-        yield reader, writer
+        async with asyncio.timeout(LIMIT_S):
+            yield reader, writer
     finally:
         writer.transport.abort()
 
@@ -42,7 +43,7 @@ async def connected(fake: FakeUpstream) -> AsyncIterator[tuple[asyncio.StreamRea
 async def exchange(fake: FakeUpstream, request: bytes) -> tuple[bytes, bool]:
     """All bytes until the server closes, and whether it reset the connection."""
     found = bytearray()
-    async with connected(fake) as (reader, writer), asyncio.timeout(LIMIT_S):
+    async with connected(fake) as (reader, writer):
         writer.write(request)
         try:
             while data := await reader.read(65536):
@@ -54,7 +55,7 @@ async def exchange(fake: FakeUpstream, request: bytes) -> tuple[bytes, bool]:
 
 async def answer(fake: FakeUpstream, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an answer with an honest framing, on a connection that stays open."""
-    async with connected(fake) as (reader, writer), asyncio.timeout(LIMIT_S):
+    async with connected(fake) as (reader, writer):
         writer.write(request)
         status, headers = await head(reader)
         if headers.get("transfer-encoding") != "chunked":

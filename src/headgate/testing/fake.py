@@ -206,7 +206,7 @@ class FakeUpstream:
         try:
             await fault.play(Exchange(line, entry, dialect, call, route.answer, self._pace(entry)))
         except asyncio.CancelledError:
-            left = not line.ours and not entry.whole
+            left = not line.ours and not (entry.whole and line.drained)
             raise
         finally:
             entry.close(left=left)

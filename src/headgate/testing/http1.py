@@ -101,6 +101,11 @@ class Line(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    @property
+    def drained(self) -> bool:
+        """The kernel has everything that was written."""
+        return self._writable.is_set()
+
     def write(self, data: bytes) -> None:
         if data:
             self._transport.write(data)

@@ -86,8 +86,9 @@ class Entry:
         return msgspec.json.decode(self.body, type=dict[str, object])
 
     def close(self, *, left: bool) -> None:
-        """The exchange is over."""
+        """The exchange is over; a client that left did not get the whole answer, whatever had been written."""
         self.left = left
+        self.whole = self.whole and not left
         self.over = True
         self.over_at = monotonic()
         self._bell.ring()

@@ -129,6 +129,13 @@ async def test_200_can_come_with_junk(kind: str, start: bytes, fake: FakeUpstrea
             msgspec.json.decode(body)
 
 
+async def test_an_error_object_under_200_is_the_dialects_own(fake: FakeUpstream) -> None:
+    _, _, native = await answer(fake, post("/ollama/api/chat", fault="junk=error"))
+    assert isinstance(msgspec.json.decode(native)["error"], str)
+    _, _, anthropic = await answer(fake, post("/anthropic/v1/messages", fault="junk=error"))
+    assert msgspec.json.decode(anthropic)["type"] == "error"
+
+
 @pytest.mark.parametrize("after", [0, 2])
 async def test_a_stream_can_fail_by_an_event(after: int, fake: FakeUpstream) -> None:
     _, _, body = await answer(fake, post(fault=f"error_event={after}; message=gone", stream=True))

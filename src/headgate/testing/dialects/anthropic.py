@@ -18,6 +18,8 @@ MIN_THINKING = 1024
 
 
 class Block(msgspec.Struct, frozen=True):
+    """A content block of a request, as far as the rules look at it."""
+
     type: str
     text: str = ""
     id: str = ""
@@ -28,6 +30,8 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
+    """One message of a request."""
+
     role: str
     content: str | list[Block]
 
@@ -41,6 +45,8 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class ThinkingChoice(msgspec.Struct, frozen=True):
+    """Whether the model may think, and for how many tokens."""
+
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = None
 
@@ -64,6 +70,8 @@ class MessagesBody(msgspec.Struct, frozen=True):
 
 
 class CountBody(msgspec.Struct, frozen=True):
+    """What `count_tokens` is asked."""
+
     model: str
     messages: list[Turn]
     system: str | list[Block] = ""

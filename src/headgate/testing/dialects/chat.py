@@ -16,21 +16,29 @@ _NOTHING: Object = {}
 
 
 class ContentPart(msgspec.Struct, frozen=True):
+    """A part of a message's content; only text counts."""
+
     type: str
     text: str = ""
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
+    """The function of a tool call."""
+
     name: str
     arguments: str
 
 
 class CalledTool(msgspec.Struct, frozen=True):
+    """A tool call that a request brings back."""
+
     id: str
     function: CalledFunction | None = None
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
+    """One message of a request."""
+
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
     tool_calls: list[CalledTool] | None = None
@@ -45,6 +53,8 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
+    """Whether the client wants usage in its stream."""
+
     include_usage: bool = False
 
 

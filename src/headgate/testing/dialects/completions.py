@@ -26,6 +26,10 @@ class CompletionBody(msgspec.Struct, frozen=True):
     n: int | None = None
 
     @property
+    def counts(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
     def stops(self) -> tuple[str, ...]:
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
@@ -64,31 +68,29 @@ class CompletionsDialect(ChatDialect):
         answer = call.script(body.model, Answer(text=prompts[-1])).bounded(body.max_tokens, body.stops)
         copies = len(prompts) * (body.n or 1)
         usage = self.charge(answer, sum(count(prompt) for prompt in prompts), copies, body.model)
-        envelope: Object = {"object": "text_completion", **self.envelope(call, body.model)} | {
-            "id": f"cmpl-fake{call.number}"
-        }
-        if not body.stream:
-            choices = [_text_choice(index, answer.text, answer.finish) for index in range(copies)]
-            whole = envelope | {"choices": choices, "usage": self.usage_object(usage, body.model)}
-            return Reply(
-                200, JSON | self.headers(call), [Piece(encode(whole), usage.completion)], usage, pacing=answer.pacing
-            )
-        counts = body.stream_options is not None and body.stream_options.include_usage
-        pieces = self._text_events(envelope, answer, copies, self.usage_object(usage, body.model) if counts else None)
-        headers = {"content-type": "text/event-stream"} | self.headers(call)
-        return Reply(200, headers, odd(pieces, answer.oddities), usage, stream=True, pacing=answer.pacing)
+        own: Object = {"object": "text_completion", "id": f"cmpl-fake{call.number}"}
+        envelope = self.envelope(call, body.model) | own
+        report = self.usage_object(usage, body.model)
+        if body.stream:
+            pieces = odd(_events(envelope, answer, copies, report if body.counts else {}), answer.oddities)
+            headers = {"content-type": "text/event-stream"} | self.headers(call)
+            return Reply(200, headers, pieces, usage, stream=True, pacing=answer.pacing)
+        choices = [_choice(index, answer.text, answer.finish) for index in range(copies)]
+        piece = Piece(encode(envelope | {"choices": choices, "usage": report}), usage.completion)
+        return Reply(200, JSON | self.headers(call), [piece], usage, pacing=answer.pacing)
 
-    def _text_events(self, envelope: Object, answer: Answer, copies: int, report: Object | None) -> Iterator[Piece]:
-        unsaid: Object = {"usage": None} if report else {}
-        for token in tokens(answer.text):
-            for index in range(copies):
-                yield Piece(event(envelope | unsaid | {"choices": [_text_choice(index, token)]}), count(token))
+
+def _events(envelope: Object, answer: Answer, copies: int, report: Object) -> Iterator[Piece]:
+    unsaid: Object = {"usage": None} if report else {}
+    for token in tokens(answer.text):
         for index in range(copies):
-            yield Piece(event(envelope | unsaid | {"choices": [_text_choice(index, "", answer.finish)]}))
-        if report:
-            yield Piece(event(envelope | {"choices": [], "usage": report}))
-        yield Piece(DONE)
+            yield Piece(event(envelope | unsaid | {"choices": [_choice(index, token)]}), count(token))
+    for index in range(copies):
+        yield Piece(event(envelope | unsaid | {"choices": [_choice(index, "", answer.finish)]}))
+    if report:
+        yield Piece(event(envelope | {"choices": [], "usage": report}))
+    yield Piece(DONE)
 
 
-def _text_choice(index: int, text: str, finish: str = "") -> Object:
+def _choice(index: int, text: str, finish: str = "") -> Object:
     return {"text": text, "index": index, "logprobs": None, "finish_reason": finish or None}

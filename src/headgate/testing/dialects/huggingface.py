@@ -14,6 +14,8 @@ WIDTH = 384
 
 
 class ExtractionBody(msgspec.Struct, frozen=True):
+    """A request for feature extraction."""
+
     inputs: str | list[str]
 
 

@@ -20,15 +20,21 @@ WIDTH = 768
 
 
 class NativeFunction(msgspec.Struct, frozen=True):
+    """The function of a tool call; its arguments are an object."""
+
     name: str
     arguments: dict[str, object]
 
 
 class NativeCall(msgspec.Struct, frozen=True):
+    """A tool call that a request brings back."""
+
     function: NativeFunction
 
 
 class NativeMessage(msgspec.Struct, frozen=True):
+    """One message of a native request."""
+
     role: str
     content: str = ""
     images: list[str] | None = None
@@ -36,11 +42,15 @@ class NativeMessage(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
+    """Ollama's sampling settings, as far as they bound the answer."""
+
     num_predict: int | None = None
     stop: list[str] | None = None
 
 
 class NativeBody(msgspec.Struct, frozen=True):
+    """A native chat request; without `stream` it streams."""
+
     model: str
     messages: list[NativeMessage] = []
     stream: bool | None = None
@@ -59,12 +69,16 @@ class NativeBody(msgspec.Struct, frozen=True):
 
 
 class EmbedBody(msgspec.Struct, frozen=True):
+    """A native request for embeddings."""
+
     model: str
     input: str | list[str]
     dimensions: int | None = None
 
 
 class ShowBody(msgspec.Struct, frozen=True):
+    """A question about one model; older clients say `name`."""
+
     model: str = ""
     name: str = ""
 

@@ -22,6 +22,8 @@ Texts = str | list[str | int | list[int]]
 
 
 class VectorsBody(msgspec.Struct, frozen=True):
+    """A request for embeddings."""
+
     input: Texts
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"

@@ -116,7 +116,7 @@ class Junk(Fault, frozen=True):
 
     async def play(self, exchange: Exchange) -> None:
         html = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"
-        error = exchange.dialect.error(Refused(500, "The fake was told to fail."))
+        error = exchange.refusal(Refused(500, "The fake was told to fail.")).body
         bodies = {
             "text": b"upstream connect error",
             "html": html,

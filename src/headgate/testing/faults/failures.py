@@ -151,6 +151,7 @@ class Cut(Fault, frozen=True):
     """The honest answer up to so many bytes of its body, then the end: FIN, RST, or (`clean`) the framing's own.
 
     A `length` framing promises the whole body; with `close` and `clean` alike the break shows only in the dialect.
+    An RST overtakes bytes that the client's kernel has not taken yet: keep such a cut within a few kibibytes.
     """
 
     name = "cut"

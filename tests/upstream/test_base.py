@@ -252,6 +252,8 @@ async def test_a_slow_reader_stops_the_server(upstream: Upstream) -> None:
     [
         Call("ftp://127.0.0.1/", []),
         Call("http:///path", []),
+        Call("http://a..b/", []),
+        Call("http://%s.example/" % ("a" * 64), []),
         Call("127.0.0.1/path", []),
         Call("http://user:secret@127.0.0.1:1/", []),
         Call("http://127.0.0.1:1/a b", []),

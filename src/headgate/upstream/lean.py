@@ -109,7 +109,7 @@ class LeanAnswer(Incoming):
     async def __aenter__(self) -> LeanAnswer:
         call = self._call
         self._pool, start = self._client.pool(call.method, call.url)
-        self._peer = str(self._pool.place)
+        self._peer = self._pool.peer
         request = head(start, call.headers, len(call.body))
         limits = call.limits
         self._connection = self._pool.ready() or await self._pool.connect(min(limits.connect_s, limits.total_s))
@@ -190,7 +190,7 @@ class LeanAnswer(Incoming):
     def received(self, data: bytes) -> None:
         """The socket gave bytes."""
         self.feed(data)
-        if self.failure:
+        if self.failure or (self.complete and not self.reusable):
             self._connection.abort()
         elif self.held > HELD_BYTES and not self._paused:
             self._paused = True

@@ -17,7 +17,9 @@ class Pool:
     """Keep-alive connections of one place, the last one back being the first one out."""
 
     def __init__(self, place: Place, dialler: Dialler, *, connections: int, idle: int) -> None:
-        self.place = place
+        self.peer = str(place)
+        """The place as messages name it: host and port."""
+        self._place = place
         self._dialler = dialler
         self._most = connections
         self._most_idle = idle
@@ -49,9 +51,9 @@ class Pool:
                 handed.abort()
                 return await self._dial()
         except TimeoutError:
-            raise UpstreamTimeout(f"{self.place}: no connection within {limit_s:g} s") from None
+            raise UpstreamTimeout(f"{self.peer}: no connection within {limit_s:g} s") from None
         except OSError as error:
-            raise fault(error, str(self.place)) from error
+            raise fault(error, self.peer) from error
 
     def give(self, connection: Connection, keep_s: float) -> None:
         """Takes back a connection to keep it for `keep_s`; 0 or less closes it."""
@@ -103,9 +105,9 @@ class Pool:
 
     async def _dial(self) -> Connection:
         try:
-            connection = await self._dialler.dial(self.place, self._gone)
+            connection = await self._dialler.dial(self._place, self._gone)
             if connection.closed:
-                raise UpstreamUnreachable(f"{self.place}: the connection ended, or spoke, before a request")
+                raise UpstreamUnreachable(f"{self.peer}: the connection ended, or spoke, before a request")
         except BaseException:
             self._free()
             raise

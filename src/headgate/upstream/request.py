@@ -41,6 +41,7 @@ def read_url(url: str) -> tuple[Place, str]:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
+        (parts.hostname or "").encode("idna")
     except (ValueError, KeyError):
         raise UpstreamProtocolError("the upstream URL is not an http or https URL") from None
     if not _URL.fullmatch(url) or not parts.hostname or "@" in parts.netloc or "#" in url:

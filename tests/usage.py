@@ -25,8 +25,13 @@ def rows(gateway: RunningGateway, **filters: str | int) -> list[Row]:
 
 def row_of(gateway: RunningGateway, request_id: str) -> Row:
     """The one row of a request. Raises `AssertionError` for none, and for two."""
+    return row_where(gateway, request_id=request_id)
+
+
+def row_where(gateway: RunningGateway, **facts: object) -> Row:
+    """The one row that agrees with these facts."""
     until = monotonic() + WRITTEN_S
-    while not (found := [row for row in rows(gateway) if row["request_id"] == request_id]):
-        assert monotonic() < until, f"no row for {request_id}"
+    while not (found := [row for row in rows(gateway) if facts.items() <= row.items()]):
+        assert monotonic() < until, f"no row with {facts}"
     assert len(found) == 1
     return found[0]

@@ -73,7 +73,7 @@ HELLO = block(0, {"type": "text", "text": ""}, delta(0, "text_delta", text="hé"
 def read_blocks(*blocks: bytes) -> list[AnyEvent]:
     """The events of a stream, without its start and end."""
     events = read([START, *blocks, END, STOP])
-    assert events[:2] == [Started("1", "m"), Counted(Usage(9, 1))]
+    assert events[:2] == [Started("1", "m"), Counted(Usage(9, 1, estimated=True))]
     assert events[-2:] == [Stopped("stop"), Counted(Usage(9, 5))]
     return events[2:-2]
 

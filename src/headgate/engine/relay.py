@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from time import monotonic
 
+import msgspec
+
 from headgate.engine.exchange import Exchange, Served
 from headgate.engine.failover import Opened
 from headgate.engine.flow import Flow
@@ -41,7 +43,7 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
             await sink.write(exchange.wire.error_event(flow.failure, exchange.request_id))
         await sink.end()
     finally:
-        tab.usage = flow.usage or estimate(ask, flow.pieces)
+        tab.usage = spent(flow, ask)
         tab.upstream_s += monotonic() - begun
     if flow.failure is None:
         await flow.linger()
@@ -57,6 +59,16 @@ def served(opened: Opened, tab: Tab, model: str) -> Served:
         dropped=opened.dropped,
         cost_nano=tab.usage.cost_nano if tab.usage else None,
     )
+
+
+def spent(flow: Flow, ask: Ask) -> Usage:
+    """What a stream was worth so far: what was reported wins, what was not is counted by pieces."""
+    reported = flow.usage
+    if reported is None:
+        return estimate(ask, flow.pieces)
+    if reported.estimated:
+        return msgspec.structs.replace(reported, completion=max(reported.completion, flow.pieces))
+    return reported
 
 
 def estimate(ask: Ask, pieces: int) -> Usage:

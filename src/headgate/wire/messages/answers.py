@@ -62,8 +62,9 @@ class UsageSeen(msgspec.Struct):
         pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(later), strict=True)
         return UsageSeen(*(old if new is None else new for old, new in pairs))
 
-    def usage(self) -> Usage:
-        """Anthropic's input tokens leave out what the prompt cache served or took; ours, as OpenAI's, hold all."""
+    def usage(self, *, final: bool = True) -> Usage:
+        """Anthropic's input tokens leave out what the prompt cache served or took; ours, as OpenAI's, hold all. A
+        stream begins with a completion count that is not final: nothing has been said yet."""
         cached, stored = _whole(self.cache_read_input_tokens), _whole(self.cache_creation_input_tokens)
         return Usage(
             prompt=_whole(self.input_tokens) + cached + stored,
@@ -71,6 +72,7 @@ class UsageSeen(msgspec.Struct):
             cached=cached,
             cache_written=stored,
             reasoning=_whole(self.output_tokens_details.thinking_tokens) if self.output_tokens_details else 0,
+            estimated=not final,
         )
 
 

@@ -78,4 +78,4 @@ class MessagesPassage(Passage):
             self.model = message.model or ""
         if usage := event.usage or (message.usage if message else None):
             self._usage = self._usage.updated(usage)
-            self.usage = self._usage.usage()
+            self.usage = self._usage.usage(final=event.usage is not None)

@@ -138,7 +138,7 @@ class MessagesReader(Reader):
         events.append(Started(message.id or "", message.model or ""))
         if message.usage is not None:
             self._usage = message.usage
-            if (usage := message.usage.usage()).total:
+            if (usage := message.usage.usage(final=False)).total:
                 events.append(Counted(usage))
 
     def _read_delta(self, delta: _DeltaSeen, index: int, events: list[AnyEvent]) -> None:

@@ -18,21 +18,10 @@ CLOSED = b'{"closed":'
 _encode = msgspec.json.Encoder().encode
 
 
-class Line(msgspec.Struct):
-    """One line as it is read: exactly one of its two is there."""
-
-    opened: Record | None = None
-    closed: Record | None = None
-
-    def __post_init__(self) -> None:
-        if (self.opened is None) == (self.closed is None):
-            raise ValueError("a line is either opened or closed")
-
-
 Finished = Callable[[bytes], tuple[list[Record], list[bytes]]]
 """Reads whole lines into the records that they close, and the lines that cannot be read."""
 
-_read = msgspec.json.Decoder(Line).decode
+_decode = msgspec.json.Decoder(Record).decode
 
 
 def closed(chunk: bytes) -> tuple[list[Record], list[bytes]]:
@@ -56,16 +45,23 @@ def _finished(lines: list[bytes], still_open: dict[str, Record]) -> tuple[list[R
     damaged: list[bytes] = []
     for line in lines:
         try:
-            read = _read(line)
+            record = _record(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             damaged.append(line)
             continue
-        if read.opened is not None:
-            still_open[read.opened.request_id] = read.opened
-        if read.closed is not None:
-            records.append(read.closed)
-            still_open.pop(read.closed.request_id, None)
+        if line.startswith(CLOSED):
+            records.append(record)
+            still_open.pop(record.request_id, None)
+        else:
+            still_open[record.request_id] = record
     return records, damaged
+
+
+def _record(line: bytes) -> Record:
+    """Raises `DecodeError` or `UnicodeDecodeError`."""
+    if not line.startswith((OPENED, CLOSED)) or not line.endswith(b"}"):
+        raise msgspec.DecodeError("a line is either opened or closed")
+    return _decode(line[len(CLOSED) : -1])
 
 
 def write(kind: bytes, record: Record) -> bytes:

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +21,9 @@ from headgate.storage.session import Database
 from headgate.types import Record, Usage
 
 PAGE_MAX = 1000
+TOGETHER = 100
+"""Rows of one statement on SQLite, whose driver lets go of the interpreter once a statement: with one for each row,
+every row would wait for the threads that answer requests, and they for it."""
 DAY_US = 86_400_000_000
 _CURSOR = re.compile(r"(-?\d{1,19}) (.+)", re.S)
 
@@ -75,7 +79,12 @@ class UsageRepository:
             return
         rows = [_row(record) for record in records]
         async with self._database.begin() as connection:
-            await connection.exec_driver_sql(_insert(connection.dialect), rows)
+            whole = len(rows) - len(rows) % TOGETHER if connection.dialect.name == "sqlite" else 0
+            for start in range(0, whole, TOGETHER):
+                values = tuple(chain.from_iterable(rows[start : start + TOGETHER]))
+                await connection.exec_driver_sql(_insert(connection.dialect, TOGETHER), values)
+            if whole < len(rows):
+                await connection.exec_driver_sql(_insert(connection.dialect), rows[whole:])
 
     async def page(self, wanted: UsageFilter, limit: int, cursor: str | None = None) -> UsagePage:
         """At most `limit` (1…1000) rows from `cursor` on. Raises `BadRequest` (`limit`, `cursor`)."""
@@ -116,9 +125,11 @@ def moment(said: str, param: str) -> int:
 
 
 @cache
-def _insert(dialect: Dialect) -> str:
-    """SQL text for the driver's own `executemany`: five times faster than building each row's parameters."""
-    return f"{insert(usage).compile(dialect=dialect)} ON CONFLICT DO NOTHING"
+def _insert(dialect: Dialect, rows: int = 1) -> str:
+    """SQL text for the driver itself: five times faster than building each row's parameters."""
+    one = str(insert(usage).compile(dialect=dialect))
+    values = one[one.index("VALUES ") + len("VALUES ") :]
+    return f"{one}{f', {values}' * (rows - 1)} ON CONFLICT DO NOTHING"
 
 
 def _row(record: Record) -> tuple[Any, ...]:

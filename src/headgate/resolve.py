@@ -24,7 +24,7 @@ from headgate.config import (
     texts,
 )
 from headgate.errors import ConfigError
-from headgate.settings import Keys, Layer, Node, Source, at, fill, near, place, read_dotenv, read_yaml, wrong
+from headgate.settings import Keys, Layer, Node, Source, at, fill, near, place, read_dotenv, read_yaml, refused, wrong
 from headgate.types import Secret
 
 KNOWN = ("openai", "anthropic", "deepseek", "openrouter", "huggingface", "ollama", "echo")
@@ -223,6 +223,9 @@ class _Decision(msgspec.Struct):
     def wrong(self, expected: str, *keys: str) -> ConfigError:
         return wrong(self.node(*keys), keys, expected)
 
+    def refused(self, expected: str, *keys: str) -> ConfigError:
+        return refused(self.node(*keys), keys, expected)
+
     def checked(self, check: Callable[[str], str], value: str, *keys: str) -> str:
         try:
             return check(value)
@@ -235,16 +238,16 @@ class _Decision(msgspec.Struct):
             return None
         path = self.folder / Path(str(node.value)).expanduser()
         if not path.exists():
-            raise self.wrong("a file or folder that is there", *keys)
+            raise self.refused("a file or folder that is there", *keys)
         return path
 
     def check_server(self, redis_url: Secret | None) -> None:
         server, auth = self.file.server, self.file.auth
         if server.workers > 1 and redis_url is None:
             reason = "keys and limits must hold in every process at once"
-            raise self.wrong(f"1, or REDIS_URL as well: {reason}, which takes Redis", "server", "workers")
+            raise self.refused(f"1, or REDIS_URL as well: {reason}, which takes Redis", "server", "workers")
         if auth.mode == "open" and not (auth.allow_open_network or address.is_loopback(server.host)):
-            raise self.wrong(
+            raise self.refused(
                 f"keys, or ALLOW_OPEN_NETWORK=true as well: {server.host} is no loopback address", "auth", "mode"
             )
 
@@ -336,7 +339,7 @@ class _Decision(msgspec.Struct):
             elif target in via:
                 raise self.wrong(f"no circle: {' → '.join((*via, target))}", *keys)
             else:
-                raise self.wrong(
+                raise self.refused(
                     f"provider/model with a known provider, or another alias.{near(provider, providers)}", *keys
                 )
 
@@ -346,7 +349,9 @@ class _Decision(msgspec.Struct):
         }
         for prefix, leads in table.items():
             if leads.provider not in providers:
-                raise self.wrong(f"a known provider.{near(leads.provider, providers)}", "prefixes", prefix)
+                raise self.wrong(
+                    f"a known provider, not {leads.provider!r}.{near(leads.provider, providers)}", "prefixes", prefix
+                )
         rows = [Prefix(prefix, leads.provider, leads.strip) for prefix, leads in table.items()]
         return tuple(sorted(rows, key=lambda row: (-len(row.prefix), row.prefix)))
 

@@ -51,6 +51,13 @@ class Node(msgspec.Struct, frozen=True):
     hidden: bool = False
 
     @property
+    def children(self) -> dict[str, Node]:
+        """What is inside: by name in a table, by `[index]` in a list."""
+        if isinstance(self.value, list):
+            return {f"[{index}]": item for index, item in enumerate(self.value)}
+        return self.table
+
+    @property
     def table(self) -> dict[str, Node]:
         return self.value if isinstance(self.value, dict) else {}
 
@@ -100,6 +107,17 @@ def wrong(node: Node, keys: Keys, expected: str) -> ConfigError:
     return ConfigError(f"{node.source}: {name_of(keys)}: expected {expected}.")
 
 
+def refused(node: Node, keys: Keys, expected: str, shows: bool = True) -> ConfigError:
+    """A refusal that says what was given, unless it came out of a variable."""
+    shapes = {dict: "a table", list: "a list", NoneType: "empty"}
+    given = repr(node.value) if shows and not node.hidden else "something else"
+    return ConfigError(f"{node.source}: {name_of(keys)} is {shapes.get(type(node.value), given)}; expected {expected}.")
+
+
+def _twice(source: Source, name: str, first: Node) -> ConfigError:
+    return ConfigError(f"{source.file}:{source.line}: {name} is there twice; the first is in line {first.source.line}.")
+
+
 def read_yaml(path: Path, variables: Mapping[str, str]) -> Node:
     """Reads a YAML file with plain scalars, `${NAME}` in them replaced. Raises `ConfigError` with file and line."""
     import yaml
@@ -147,8 +165,7 @@ def _table(node: Any, file: str, variables: Mapping[str, str], depth: int) -> di
         if key.id != "scalar":
             raise ConfigError(f"{file}:{line}: expected a name before the colon.")
         if key.value in table:
-            first = table[key.value].source.line
-            raise ConfigError(f"{file}:{line}: {key.value} is there twice; the first is in line {first}.")
+            raise _twice(Source(Layer.FILE, file=file, line=line), key.value, table[key.value])
         table[key.value] = _node(value, file, line, variables, depth + 1)
     return table
 
@@ -170,19 +187,18 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> dict[str, Node]:
         return {}
     found: dict[str, Node] = {}
     for binding in parse_stream(StringIO(_text(path))):
-        written = binding.original.string
-        blank = len(written) - len(written.lstrip())
-        line = binding.original.line + len(written[:blank].splitlines())
+        blank = re.match(r"\s*", binding.original.string)
+        line = binding.original.line + len(blank[0].splitlines() if blank else ())
+        source = Source(Layer.DOTENV, binding.key or "", path.name, line)
         if binding.error:
-            raise ConfigError(f"{path.name}:{line}: expected NAME=value.")
+            raise ConfigError(f"{source}: expected NAME=value.")
         if binding.key is None:
             continue
         if binding.key in found:
-            first = found[binding.key].source.line
-            raise ConfigError(f"{path.name}:{line}: {binding.key} is there twice; the first is in line {first}.")
-        known = {name: node.value for name, node in found.items() if isinstance(node.value, str)} | dict(environ)
+            raise _twice(source, binding.key, found[binding.key])
+        known = {name: str(node.value) for name, node in found.items()} | dict(environ)
         value = "".join(atom.resolve(known) for atom in parse_variables(binding.value or ""))
-        found[binding.key] = Node(value, Source(Layer.DOTENV, binding.key, path.name, line))
+        found[binding.key] = Node(value, source)
     return found
 
 
@@ -202,14 +218,9 @@ def place(root: Node, keys: Keys, node: Node) -> None:
 def at(root: Node, *keys: str) -> Node | None:
     """The value at the end of the way, None where nothing was written."""
     for key in keys:
-        inner = (
-            {f"[{index}]": item for index, item in enumerate(root.value)}
-            if isinstance(root.value, list)
-            else root.table
-        )
-        if key not in inner:
+        if key not in root.children:
             return None
-        root = inner[key]
+        root = root.children[key]
     return None if root.value is None else root
 
 
@@ -230,8 +241,7 @@ def _fill(kind: Any, node: Node, keys: Keys) -> Any:
     if isinstance(node.value, str):
         return _scalar(kind, node.value, node, keys)
     if origin is dict:
-        named = {key: child if child.value is not None else Node({}, child.source) for key, child in node.table.items()}
-        return {key: _fill(inner[1], child, (*keys, key)) for key, child in named.items()}
+        return {key: _fill(inner[1], _named_only(inner[1], child), (*keys, key)) for key, child in node.table.items()}
     return _struct(kind, node, keys)
 
 
@@ -245,6 +255,12 @@ def _takes(kind: Any, node: Node) -> bool:
     if origin is dict or (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return isinstance(node.value, dict)
     return isinstance(node.value, str) and kind is not NoneType
+
+
+def _named_only(kind: Any, node: Node) -> Node:
+    """A name with nothing behind its colon is an empty table, where a table may stand."""
+    empty = Node({}, node.source)
+    return empty if node.value is None and _takes(kind, empty) else node
 
 
 def _given(node: Node) -> list[tuple[str, Node]]:
@@ -270,12 +286,7 @@ def _scalar(kind: Any, text: str, node: Node, keys: Keys) -> Any:
 
 
 def _refused(kind: Any, node: Node, keys: Keys) -> ConfigError:
-    given = (
-        "a table" if isinstance(node.value, dict) else "a list" if isinstance(node.value, list) else "something else"
-    )
-    if isinstance(node.value, str) and _takes(kind, node) and not node.hidden:
-        given = repr(node.value)
-    return ConfigError(f"{node.source}: {name_of(keys)} is {given}; expected {expected(kind)}.")
+    return refused(node, keys, expected(kind), shows=_takes(kind, node))
 
 
 def expected(kind: Any) -> str:

@@ -22,9 +22,9 @@ def test_columns_stand_below_each_other() -> None:
 
 def test_a_terminal_gets_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    framed = table.as_table(("name", "count"), [("[bold]x[/bold]", 5)])
+    framed = table.as_table(("name", "count"), [("[bold]x[/bold] :warning:", 5)])
     assert "┃" in framed
-    assert "[bold]x[/bold]" in framed
+    assert "[bold]x[/bold] :warning:" in framed
 
 
 @pytest.mark.parametrize("tty", [True, False])

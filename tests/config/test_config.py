@@ -208,9 +208,16 @@ def test_aliases_lead_to_targets_through_other_aliases(tmp_path: Path) -> None:
     ("yaml", "message"),
     [
         ("aliases:\n  a: b\n  b: [a]\n", "headgate.yaml:3: aliases.b[0]: expected no circle: a → b → a."),
-        ("aliases:\n  a:\n    - openai/x\n    - opnai/x\n", "headgate.yaml:4: aliases.a[1]: expected provider/model"),
+        (
+            "aliases:\n  a:\n    - openai/x\n    - opnai/x\n",
+            "headgate.yaml:4: aliases.a[1] is 'opnai/x'; expected provider/model",
+        ),
+        ("aliases:\n  a:\n", "headgate.yaml:2: aliases.a is empty; expected text or a list."),
         ("aliases:\n  a: []\n", "headgate.yaml:2: aliases.a: expected at least one target."),
-        ("prefixes:\n  x-: {provider: nobody}\n", "headgate.yaml:2: prefixes.x-: expected a known provider."),
+        (
+            "prefixes:\n  x-: {provider: nobody}\n",
+            "headgate.yaml:2: prefixes.x-: expected a known provider, not 'nobody'.",
+        ),
         ("providers:\n  opnai: {key: k}\n", "headgate.yaml:2: providers.opnai: expected a base URL"),
         ("providers:\n  A/b: {kind: echo}\n", "headgate.yaml:2: providers.A/b: expected a name"),
         ("providers:\n  x:\n    base_url: ftp://x\n", "headgate.yaml:3: providers.x.base_url: expected a URL"),
@@ -221,9 +228,12 @@ def test_aliases_lead_to_targets_through_other_aliases(tmp_path: Path) -> None:
         ("providers:\n  openai:\n    key: 'a b'\n", "headgate.yaml:3: providers.openai.key: expected printable"),
         ("providers:\n  openai:\n    headers:\n      Host: x\n", "headgate.yaml:4: providers.openai.headers.Host"),
         ('providers:\n  openai:\n    headers:\n      x: "a\\nb"\n', "headgate.yaml:4: providers.openai.headers.x"),
-        ("providers:\n  openai:\n    ca_file: no.pem\n", "headgate.yaml:3: providers.openai.ca_file: expected a file"),
+        (
+            "providers:\n  openai:\n    ca_file: no.pem\n",
+            "headgate.yaml:3: providers.openai.ca_file is 'no.pem'; expected a file",
+        ),
         ("providers:\n  openai:\n    client_cert: x\n", "headgate.yaml:2: providers.openai: expected client_cert and"),
-        ("server:\n  workers: 2\n", "headgate.yaml:2: server.workers: expected 1, or REDIS_URL as well"),
+        ("server:\n  workers: 2\n", "headgate.yaml:2: server.workers is '2'; expected 1, or REDIS_URL as well"),
         ("server:\n  port: 70000\n", "headgate.yaml:2: server.port is '70000'; expected a port from 0 to 65535."),
         ("timeouts:\n  idle_s: -1\n", "headgate.yaml:2: timeouts.idle_s is '-1'; expected a number of seconds"),
         ("timeouts:\n  idle_s: nan\n", "headgate.yaml:2: timeouts.idle_s is 'nan'; expected a number of seconds"),
@@ -233,7 +243,7 @@ def test_aliases_lead_to_targets_through_other_aliases(tmp_path: Path) -> None:
         ),
         ("answer_model: both\n", "headgate.yaml:1: answer_model is 'both'; expected served or asked."),
         ("otlp_endpoint: nowhere\n", "headgate.yaml:1: otlp_endpoint: expected a URL"),
-        ("plugins: nowhere\n", "headgate.yaml:1: plugins: expected a file or folder that is there."),
+        ("plugins: nowhere\n", "headgate.yaml:1: plugins is 'nowhere'; expected a file or folder that is there."),
         ("database: {host: db}\n", "headgate.yaml:1: database: expected DATABASE_NAME"),
     ],
 )
@@ -327,6 +337,7 @@ providers:
     read = config.reading({}, {"CANARY": canary, "OTHER_API_KEY": canary}, tmp_path)
     assert canary not in str(list(rows(read.file, read.root)))
     assert canary not in repr(read.config)
+    assert canary not in repr([provider.transport for provider in read.config.providers.values()])
 
 
 def test_settings_know_their_source(tmp_path: Path) -> None:

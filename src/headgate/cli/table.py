@@ -72,15 +72,14 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _framed(columns: Sequence[str], rows: Rows, texts: Sequence[Sequence[str]]) -> str:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table()
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
     for line in texts:
-        table.add_row(*map(Text, line))
-    console = Console(markup=False, highlight=False)
+        table.add_row(*line)
+    console = Console(markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(table)
     return captured.get()

@@ -87,6 +87,17 @@ def test_include_usage_puts_the_counts_into_a_last_chunk_without_choices(
         assert chunks[-1].choices == []
 
 
+def test_every_generation_of_claude_takes_what_an_openai_client_asks(client: OpenAI, fake: FakeUpstream) -> None:
+    for model in ("claude-opus-4-1", "claude-sonnet-4-5", "claude-opus-5", "claude-sonnet-5-5", "claude-fable-5-2"):
+        for effort in ("none", "high"):
+            raw = client.chat.completions.with_raw_response.create(
+                model=model, messages=HELLO, temperature=0.2, top_p=0.9, reasoning_effort=effort
+            )
+            assert raw.parse().choices[0].message.content == "Say hello to every gate"
+            assert "top_p" in raw.headers["x-headgate-dropped"]
+    assert b'"effort":"high"' in calls(fake)[-1].body
+
+
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "llama2", "openrouter/openai/gpt-4o"])
 def test_the_usage_that_only_the_gateway_asked_for_is_not_shown(client: OpenAI, model: str) -> None:
     chunks = list(client.chat.completions.create(model=model, messages=HELLO, stream=True))

@@ -17,6 +17,9 @@ from tests.wire.shapes import assert_anthropic_event, assert_anthropic_message
 
 HI: Any = [{"role": "user", "content": "one two three"}]
 HEADERS = {"x-api-key": "a-key", "anthropic-version": "2023-06-01"}
+THINKING = {"type": "enabled", "budget_tokens": 2000}
+DISABLED = {"type": "disabled"}
+BETWEEN_TOOLS = {"type": "between_tools"}
 WEATHER = ToolCall("weather", '{"city":"Paris","days":3}')
 ANSWERS = {
     "text": Answer(text="four five  six\nseven"),
@@ -132,6 +135,46 @@ async def test_a_wrong_body_is_refused_at_its_field(change: Any, named: str, htt
     body = answer.json()
     assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     assert named in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "named"),
+    [
+        ("claude-opus-4-7", {"temperature": 0.5}, "temperature"),
+        ("claude-sonnet-5", {"top_p": 0.5}, "top_p"),
+        ("claude-fable-5-1", {"top_k": 5}, "top_k"),
+        ("claude-opus-5", {"temperature": 1, "top_p": 0.99}, "not both"),
+        ("claude-opus-4-1-20250805", {"temperature": 0.5, "top_p": 0.5}, "not both"),
+        ("claude-haiku-4-5", {"temperature": 0.5, "top_p": 0.5}, "not both"),
+        ("claude-haiku-5-5", {"thinking": THINKING}, "thinking.type"),
+        ("claude-opus-5-5", {"thinking": DISABLED}, "thinking.type"),
+        ("claude-mythos-5", {"thinking": BETWEEN_TOOLS}, "thinking.type"),
+        ("claude-sonnet-5-5", {"thinking": DISABLED}, "thinking.type"),
+        ("claude-opus-5", {"output_config": {"effort": "minimal"}}, "output_config.effort"),
+    ],
+)
+async def test_a_model_refuses_what_its_generation_does_not_take(
+    model: str, change: Any, named: str, http: httpx.AsyncClient
+) -> None:
+    answer = await http.post("/v1/messages", json=asked(model=model, max_tokens=4000, **change), headers=HEADERS)
+    assert answer.status_code == 400
+    assert named in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        ("claude-opus-4-20250514", {"temperature": 0.5, "top_p": 0.5, "top_k": 5}),
+        ("claude-sonnet-4-6", {"temperature": 0.5, "top_k": 5}),
+        ("claude-opus-4-6", {"thinking": THINKING}),
+        ("claude-opus-5", {"temperature": 1, "thinking": DISABLED}),
+        ("claude-sonnet-5-5", {"thinking": BETWEEN_TOOLS}),
+        ("claude-fable-5", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}),
+    ],
+)
+async def test_a_model_takes_what_its_generation_does(model: str, change: Any, http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/messages", json=asked(model=model, max_tokens=4000, **change), headers=HEADERS)
+    assert answer.status_code == 200
 
 
 async def test_max_tokens_is_required(http: httpx.AsyncClient) -> None:

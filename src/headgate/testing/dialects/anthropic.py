@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -15,6 +16,13 @@ from headgate.testing.dialects.events import event, odd
 from headgate.types import Usage
 
 MIN_THINKING = 1024
+
+_ADAPTIVE = re.compile(r"claude-(?:opus-4-[7-9]|(?:opus|sonnet|haiku)-[5-9]|fable|mythos)(?!\d)")
+_THINKS_ALWAYS = re.compile(r"claude-(?:opus-5-5|fable|mythos)(?!\d)")
+_THINKS_BETWEEN_TOOLS = re.compile(r"claude-sonnet-5-5(?!\d)")
+_TEMPERATURE_OR_TOP_P = re.compile(r"claude-(?:opus-4-[1-6]|(?:sonnet|haiku)-4-[5-9])(?!\d)")
+_DEFAULTS = {"temperature": 1, "top_p": 0.99}
+"""The values that even a model without sampling settings takes."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -47,8 +55,14 @@ class Turn(msgspec.Struct, frozen=True):
 class ThinkingChoice(msgspec.Struct, frozen=True):
     """Whether the model may think, and for how many tokens."""
 
-    type: Literal["enabled", "disabled", "adaptive"]
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: int | None = None
+
+
+class OutputChoice(msgspec.Struct, frozen=True):
+    """How much effort goes into the answer; its format changes nothing here."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class MessagesBody(msgspec.Struct, frozen=True):
@@ -61,7 +75,10 @@ class MessagesBody(msgspec.Struct, frozen=True):
     stream: bool = False
     stop_sequences: list[str] = []
     temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
     thinking: ThinkingChoice | None = None
+    output_config: OutputChoice | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -183,17 +200,43 @@ def usage_object(usage: Usage, output: int) -> Object:
 def _check_settings(body: MessagesBody) -> None:
     if body.max_tokens < 1:
         raise Refused(400, "Input should be greater than or equal to 1", param="max_tokens")
+    _check_sampling(body)
+    if body.thinking:
+        _check_thinking(body, body.thinking)
+
+
+def _check_sampling(body: MessagesBody) -> None:
     if body.temperature is not None and not 0 <= body.temperature <= 1:
         raise Refused(400, "range: 0..1", param="temperature")
-    if body.thinking is None or body.thinking.type != "enabled":
+    adaptive = _ADAPTIVE.search(body.model)
+    if adaptive:
+        for name in ("temperature", "top_p", "top_k"):
+            if getattr(body, name) not in (None, _DEFAULTS.get(name)):
+                raise Refused(400, f"`{name}` is not taken by this model any more", param=name)
+    one = adaptive or _TEMPERATURE_OR_TOP_P.search(body.model)
+    if one and body.temperature is not None and body.top_p is not None:
+        raise Refused(400, "this model takes `temperature` or `top_p`, not both")
+
+
+def _check_thinking(body: MessagesBody, thinking: ThinkingChoice) -> None:
+    _check_thinking_type(body.model, thinking)
+    if thinking.type != "enabled":
         return
-    budget = body.thinking.budget_tokens
-    if budget is None or budget < MIN_THINKING:
+    if thinking.budget_tokens is None or thinking.budget_tokens < MIN_THINKING:
         raise Refused(400, f"needs at least {MIN_THINKING}", param="thinking.enabled.budget_tokens")
-    if budget >= body.max_tokens:
+    if thinking.budget_tokens >= body.max_tokens:
         raise Refused(400, "`max_tokens` must be greater than `thinking.budget_tokens`")
     if body.temperature not in (None, 1):
         raise Refused(400, "`temperature` may only be set to 1 when thinking is enabled")
+
+
+def _check_thinking_type(model: str, thinking: ThinkingChoice) -> None:
+    if not _ADAPTIVE.search(model):
+        return
+    off = "between_tools" if _THINKS_BETWEEN_TOOLS.search(model) else "disabled"
+    taken = ("adaptive",) if _THINKS_ALWAYS.search(model) else ("adaptive", off)
+    if thinking.type not in taken:
+        raise Refused(400, f"this model takes {' or '.join(taken)}, with `output_config.effort`", param="thinking.type")
 
 
 def check_turns(turns: list[Turn]) -> None:

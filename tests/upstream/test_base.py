@@ -281,10 +281,12 @@ async def test_what_cannot_be_sent_is_refused_before_sending(upstream: Upstream,
 
 
 async def test_a_closed_client_refuses_calls(upstream: Upstream) -> None:
-    await upstream.close()
-    with pytest.raises(UpstreamUnreachable):
-        async with upstream.open(post("http://127.0.0.1:1/")):
-            pass
+    async with serving(answering(SMALL)) as server:
+        await upstream.close()
+        with pytest.raises(UpstreamUnreachable, match="closed"):
+            async with upstream.open(post(server.url())):
+                pass
+    assert not server.connections
 
 
 def descriptors() -> int:

@@ -98,7 +98,7 @@ def full_queue() -> Iterator[socket.socket]:
 
 async def dial(server: Server, *addresses: str) -> Connection:
     place = Place(False, "a.example", server.port)
-    return await Dialler(None, Known(*addresses)).dial(place, lambda connection: None)
+    return await Dialler(None, Known(*addresses)).dial(place)
 
 
 async def test_the_next_address_is_tried_when_one_refuses() -> None:
@@ -123,7 +123,7 @@ async def test_the_first_failure_is_told_when_all_fail() -> None:
         port = listener.getsockname()[1]
     place = Place(False, "a.example", port)
     with pytest.raises(ConnectionRefusedError):
-        await Dialler(None, Known("127.0.0.1", "127.0.0.2")).dial(place, lambda connection: None)
+        await Dialler(None, Known("127.0.0.1", "no-such-host.invalid")).dial(place)
 
 
 async def test_leaving_a_race_closes_what_it_opened() -> None:
@@ -134,3 +134,22 @@ async def test_leaving_a_race_closes_what_it_opened() -> None:
         with suppress(asyncio.CancelledError):
             (await dialling).abort()
         await server.until(lambda: server.finished == server.connections)
+
+
+async def test_of_two_that_come_about_at_once_one_is_closed() -> None:
+    class Together(Dialler):
+        async def _single(self, address: str, place: Place) -> Connection:
+            connection = await super()._single(address, place)
+            await both.wait()
+            return connection
+
+    both = asyncio.Event()
+    async with serving(Peer.gone) as server:
+        place = Place(False, "a.example", server.port)
+        dialling = asyncio.create_task(Together(None, Known("127.0.0.1", "127.0.0.1")).dial(place))
+        await server.until(lambda: server.connections == 2)
+        both.set()
+        connection = await dialling
+        await server.until(lambda: server.finished == 1)
+        assert not connection.closed
+        connection.abort()

@@ -66,8 +66,26 @@ def test_a_reset_ends_no_body_without_a_length() -> None:
 def test_what_came_before_a_failure_can_be_taken() -> None:
     incoming = Incoming(Limits())
     incoming.feed(OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz")
-    assert isinstance(incoming.failure, UpstreamProtocolError)
+    failure = incoming.failure
+    assert isinstance(failure, UpstreamProtocolError)
+    incoming.feed(b"more")
+    incoming.end(reset=True)
+    assert incoming.failure is failure
     assert incoming.take() == b"hello"
+
+
+def test_neither_interim_answers_nor_trailers_set_headers() -> None:
+    incoming = Incoming(Limits())
+    incoming.feed(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK + b"transfer-encoding: chunked\r\n\r\n")
+    incoming.feed(b"5\r\nhello\r\n0\r\nx-trailer: y\r\n\r\n")
+    assert incoming.complete
+    assert incoming.headers == {b"transfer-encoding": b"chunked"}
+
+
+def test_switching_protocols_is_named() -> None:
+    incoming = Incoming(Limits())
+    incoming.feed(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+    assert "101" in str(incoming.failure)
 
 
 @pytest.mark.parametrize("surplus", [b"x", SMALL, b"\r\n" * 3 + SMALL])

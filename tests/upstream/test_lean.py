@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from time import monotonic
 
 import pytest
@@ -105,6 +104,7 @@ async def test_waiting_in_line_ends_at_the_connect_limit_and_leaves_the_line_who
             await asyncio.sleep(0)
             cancelled.cancel()
         assert await waiting == b"hello"
+        assert not lean.pool("POST", server.url())[0]._waiting
         assert await spend(lean, server.url()) == b"hello"
     await lean.close()
 
@@ -191,6 +191,15 @@ async def test_bytes_that_wait_unseen_on_an_idle_connection_are_no_answer(lean: 
         assert server.connections == 2
 
 
+async def test_a_complete_answer_is_the_readers_for_as_long_as_it_likes(lean: Lean) -> None:
+    async with serving(answering(SMALL)) as server:
+        for _ in range(2):
+            async with lean.open(post(server.url(), limits=Limits(total_s=0.1))) as answer:
+                await asyncio.sleep(0.4)
+                assert await answer.read() == b"hello"
+        assert server.connections == 1
+
+
 async def test_an_early_answer_to_a_half_sent_request_spoils_the_connection(lean: Lean) -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
@@ -206,8 +215,8 @@ async def test_an_early_answer_to_a_half_sent_request_spoils_the_connection(lean
 
 async def test_a_new_connection_that_speaks_first_is_not_used() -> None:
     class Late(Dialler):
-        async def dial(self, place: Place, gone: Callable[[Connection], None]) -> Connection:
-            connection = await super().dial(place, gone)
+        async def dial(self, place: Place) -> Connection:
+            connection = await super().dial(place)
             await server.until(lambda: connection.closed)
             return connection
 

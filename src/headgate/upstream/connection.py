@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
-from time import monotonic
 from typing import Protocol, cast
 
 
@@ -22,22 +20,21 @@ class Receiver(Protocol):
 class Connection(asyncio.Protocol):
     """A transport, idle or busy with one answer. Bytes that come while it is idle end it: nobody asked for them."""
 
-    __slots__ = ("_gone", "_poll", "_transport", "closed", "expires", "full", "receiver")
+    __slots__ = ("_poll", "_transport", "closed", "expires", "full", "receiver")
 
-    def __init__(self, gone: Callable[[Connection], None]) -> None:
+    def __init__(self) -> None:
         self.receiver: Receiver | None = None
         self.expires = 0.0
         """When an idle connection is too old, on the monotonic clock."""
         self.full = False
         """The kernel takes no more for now: wait for `Receiver.drained`."""
         self.closed = False
-        self._gone = gone
         self._poll = select.poll()
         self._transport: asyncio.Transport
 
     def usable(self) -> bool:
         """May another request go out? Asks the kernel, so that a close or stray bytes not yet seen count too."""
-        return not self.closed and monotonic() < self.expires and not self._poll.poll(0)
+        return not self.closed and not self._poll.poll(0)
 
     def write(self, data: bytes | memoryview) -> None:
         self._transport.write(data)
@@ -70,7 +67,6 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._over(reset=False)
-        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._over(reset=exc is not None)
@@ -85,7 +81,5 @@ class Connection(asyncio.Protocol):
 
     def _over(self, *, reset: bool) -> None:
         self.closed = True
-        if self.receiver is None:
-            self._gone(self)
-        else:
+        if self.receiver is not None:
             self.receiver.lost(reset=reset)

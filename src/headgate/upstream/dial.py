@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
 from itertools import chain, zip_longest
 from pathlib import Path
 from time import monotonic
@@ -68,15 +67,15 @@ class Dialler:
         self._addresses = addresses or Addresses()
         self._context: ssl.SSLContext | None = None
 
-    async def dial(self, place: Place, gone: Callable[[Connection], None]) -> Connection:
-        """The first connection that comes about. `gone` is told when it ends while idle. Raises `OSError`."""
+    async def dial(self, place: Place) -> Connection:
+        """The first connection that comes about. Raises `OSError`: the first failure, when all fail."""
         waiting = deque(await self._addresses.find(place.host))
         running: set[asyncio.Task[Connection]] = set()
         failures: list[BaseException] = []
         try:
             while waiting or running:
                 if waiting:
-                    running.add(asyncio.create_task(self._single(waiting.popleft(), place, gone)))
+                    running.add(asyncio.create_task(self._single(waiting.popleft(), place)))
                 done, _ = await asyncio.wait(
                     running, timeout=STAGGER_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -93,10 +92,10 @@ class Dialler:
                 task.cancel()
                 task.add_done_callback(_discard)
 
-    async def _single(self, address: str, place: Place, gone: Callable[[Connection], None]) -> Connection:
+    async def _single(self, address: str, place: Place) -> Connection:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: Connection(gone),
+            Connection,
             address,
             place.port,
             ssl=self._tls() if place.tls else None,

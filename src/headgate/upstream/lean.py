@@ -190,7 +190,7 @@ class LeanAnswer(Incoming):
     def received(self, data: bytes) -> None:
         """The socket gave bytes."""
         self.feed(data)
-        if self.failure or (self.complete and not self.reusable):
+        if self.failure:
             self._connection.abort()
         elif self.held > HELD_BYTES and not self._paused:
             self._paused = True
@@ -231,8 +231,8 @@ class LeanAnswer(Incoming):
         self._pool.give(self._connection, self._keep_s())
 
     def _keep_s(self) -> float:
-        clean = self.complete and self.reusable and not self._paused and not self._unsent
-        if not clean or not self._connection.all_sent():
+        clean = self.complete and self.reusable and not self._paused and self._connection.all_sent()
+        if not clean:
             return 0.0
         said = self.headers.get(b"keep-alive")
         return min(self._client.idle_s, keep_alive_s(said)) if said else self._client.idle_s

@@ -44,11 +44,8 @@ class Pool:
         try:
             async with asyncio.timeout(limit_s):
                 handed = await self._turn()
-                if handed is None:
-                    return await self._dial()
-                if handed.usable():
+                if handed is not None and handed.usable():
                     return handed
-                handed.abort()
                 return await self._dial()
         except TimeoutError:
             raise UpstreamTimeout(f"{self.peer}: no connection within {limit_s:g} s") from None
@@ -105,18 +102,13 @@ class Pool:
 
     async def _dial(self) -> Connection:
         try:
-            connection = await self._dialler.dial(self._place, self._gone)
+            connection = await self._dialler.dial(self._place)
             if connection.closed:
                 raise UpstreamUnreachable(f"{self.peer}: the connection ended, or spoke, before a request")
         except BaseException:
             self._free()
             raise
         return connection
-
-    def _gone(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
-            self._free()
 
     def _drop(self, connection: Connection) -> None:
         connection.abort()

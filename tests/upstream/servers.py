@@ -92,6 +92,10 @@ class Server:
             while not seen():  # noqa: ASYNC110 (what is waited for has no event: descriptors, sockets of the other side)
                 await asyncio.sleep(0.005)
 
+    async def done(self, scripts: int) -> None:
+        """Returns when so many scripts have come to their end."""
+        await self.until(lambda: self.finished == scripts)
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()

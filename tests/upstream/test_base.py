@@ -123,7 +123,7 @@ async def test_a_connection_that_the_server_closed_is_not_used(upstream: Upstrea
         for count in range(1, 6):
             async with upstream.open(post(server.url())) as answer:
                 assert await answer.read() == b"hello"
-            await server.until(lambda count=count: server.finished == count)
+            await server.done(count)
             await asyncio.sleep(0.01)
         assert server.connections == 5
 

@@ -41,7 +41,7 @@ async def test_places_do_not_share_connections(lean: Lean) -> None:
 
 
 async def test_the_last_connection_back_is_the_first_one_out(lean: Lean) -> None:
-    used = []
+    used: list[tuple[int, bytes]] = []
 
     async def script(peer: Peer) -> None:
         me = server.connections
@@ -99,12 +99,12 @@ async def test_waiting_in_line_ends_at_the_connect_limit_and_leaves_the_line_who
         async with lean.open(post(server.url())):
             with pytest.raises(UpstreamTimeout, match="no connection"):
                 await spend(lean, server.url(), Limits(connect_s=0.05))
+            assert not lean.pool("POST", server.url())[0]._waiting
             cancelled = asyncio.create_task(spend(lean, server.url()))
             waiting = asyncio.create_task(spend(lean, server.url()))
             await asyncio.sleep(0)
             cancelled.cancel()
         assert await waiting == b"hello"
-        assert not lean.pool("POST", server.url())[0]._waiting
         assert await spend(lean, server.url()) == b"hello"
     await lean.close()
 
@@ -171,7 +171,7 @@ async def test_bytes_on_an_idle_connection_end_it(lean: Lean) -> None:
     async with serving(script) as server:
         for count in range(1, 4):
             assert await spend(lean, server.url()) == b"hello"
-            await server.until(lambda count=count: server.finished == count)
+            await server.done(count)
         assert server.connections == 3
 
 

@@ -115,7 +115,6 @@ async def test_one_byte_at_a_time_ends_at_the_total_limit(upstream: Upstream) ->
 async def test_a_server_that_does_not_take_the_request(upstream: Upstream) -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
-        peer.writer.transport.pause_reading()
         await asyncio.Event().wait()
 
     began = monotonic()

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from time import monotonic
@@ -52,7 +53,7 @@ class Addresses:
             self._known[host] = (monotonic() + self._remembered_s, task.result())
 
 
-def taking_turns(found: list[tuple[int, str]]) -> list[str]:
+def taking_turns(found: Sequence[tuple[int, str]]) -> list[str]:
     """Addresses of (family, address) rows so that families alternate, the first row's family first (RFC 8305 §4)."""
     families = list(dict.fromkeys(family for family, _ in found))
     columns = [list(dict.fromkeys(address for of, address in found if of == family)) for family in families]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,35 +10,40 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import httpx
 
 from tests.needs import needs_redis
 
 COMMAND = [sys.executable, "-c", "from headgate.cli import main; main()", "serve"]
+START_S = 60.0
 KEY = "a-caller-key-for-tests-only"
 
 
 @contextmanager
 def served(home: Path, *words: str, workers: int = 1, **environ: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server whose workers all accept, and its URL."""
-    command = [*COMMAND, "--port", "0", "--home", str(home), "--workers", str(workers), *words]
+    """A server whose workers all are ready, and its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [*COMMAND, "--port", port, "--home", str(home), "--workers", str(workers), *words]
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     with subprocess.Popen(
         command, cwd=home, env=clean | {"API_KEYS": KEY} | environ, stderr=subprocess.PIPE, text=True
     ) as process:
+        watchdog = Timer(START_S, process.kill)
+        watchdog.start()
         try:
             assert process.stderr is not None
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                url = re.search(r"running on (http://[\d.]+:\d+)", "".join(said))
-                if url and "".join(said).count("Application startup complete") == workers:
-                    yield process, url[1]
-                    break
-            else:
-                raise AssertionError("".join(said))
+            said = ""
+            while said.count("ready to call") < workers:
+                line = process.stderr.readline()
+                assert line, f"it did not start: {said}"
+                said += line
+            watchdog.cancel()
+            yield process, f"http://127.0.0.1:{port}"
         finally:
+            watchdog.cancel()
             process.terminate()
             process.communicate(timeout=30)
 
@@ -51,7 +55,8 @@ def finished(process: subprocess.Popen[str]) -> int:
 
 def answer(url: str, model: str = "echo") -> str:
     body = {"model": model, "messages": [{"role": "user", "content": "Hello, gate!"}]}
-    done = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=20)
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=20) as client:
+        done = client.post(f"{url}/v1/chat/completions", json=body, headers={"x-api-key": KEY})
     return str(done.raise_for_status().json()["choices"][0]["message"]["content"])
 
 

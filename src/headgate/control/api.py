@@ -16,6 +16,7 @@ from headgate.edge.reply import new_request_id
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
+from headgate.wire.openai import error_body
 from headgate.wire.superset import superset
 
 ABOUT = "One gate for every model: OpenAI's routes in front of any provider, with an exact account of what was used."
@@ -45,8 +46,9 @@ async def answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HeadgateError)
     request_id = new_request_id()
     headers = {name.decode(): value.decode() for name, value in error.headers}
+    shape = error_body if request.url.path.startswith("/v1/") else superset
     return Response(
-        superset(error, request_id),
+        shape(error, request_id),
         error.status_said,
         headers | {"x-request-id": request_id},
         media_type="application/json",

@@ -7,17 +7,15 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from headgate.access.gate import Gate
+from headgate.edge.reply import said_headers
 from headgate.types import Caller
 
 
 async def owner(request: Request) -> Caller:
     """The caller, when it is an owner. Raises `NotAuthenticated` or `NotAllowed`."""
     gate: Gate = request.app.state.gate
-    authorization, key = (request.headers.get(name) for name in ("authorization", "x-api-key"))
-    caller = await gate.identify(
-        authorization.encode("latin-1") if authorization is not None else None,
-        key.encode("latin-1") if key is not None else None,
-    )
+    said = said_headers(request.scope["headers"])
+    caller = await gate.identify(said.get(b"authorization"), said.get(b"x-api-key"))
     gate.require_owner(caller)
     return caller
 

@@ -12,7 +12,7 @@ from headgate.edge.departure import Departures, Stay
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Health
 from headgate.edge.models import Listing
-from headgate.edge.reply import Receive, Scope, Send, new_request_id, said_headers, send_error
+from headgate.edge.reply import Receive, Scope, Send, new_request_id, said_headers, send_error, send_json
 from headgate.edge.sink import Body, HttpSink
 from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
@@ -37,6 +37,8 @@ class DataPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await refuse_upgrade(receive, send)
+        elif scope["method"] == "GET" and asks_for_websocket(scope):
+            await send_json(send, 426, UPGRADE_REFUSED, [(b"upgrade", b"HTTP/1.1")])
         elif (endpoint := self._inference.get(scope["path"])) is not None:
             await self._infer(endpoint, scope, receive, send)
         elif (page := self._page(scope["path"])) is not None:
@@ -86,6 +88,11 @@ class DataPlane:
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:
         if not exchange.sink.begun:
             await send_error(send, error, exchange.wire, exchange.route, exchange.request_id)
+
+
+def asks_for_websocket(scope: Scope) -> bool:
+    """Whether a plain request asks to become a WebSocket: what a server that speaks none makes of the handshake."""
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
 
 
 async def refuse_upgrade(receive: Receive, send: Send) -> None:

@@ -8,9 +8,10 @@ from time import monotonic
 import msgspec
 
 from headgate import __version__
-from headgate.edge.reply import Scope, Send, send_json
-from headgate.errors import HeadgateError
+from headgate.edge.reply import Scope, Send, new_request_id, send_error, send_json
+from headgate.errors import HeadgateError, MethodNotAllowed
 from headgate.wire.base import encode
+from headgate.wire.chat import CHAT
 
 Page = Callable[[Scope, Send], Awaitable[None]]
 Check = Callable[[], Awaitable[object]]
@@ -37,11 +38,11 @@ class Health:
         self._checks = checks
         self._metrics = metrics
         self.pages: dict[str, Page] = {
-            "/health/live": self.live,
-            "/health/ready": self.ready,
-            "/health": self.whole,
-            "/api/v1/health": self.whole,
-            "/metrics": self.metrics,
+            "/health/live": read_only(self.live),
+            "/health/ready": read_only(self.ready),
+            "/health": read_only(self.whole),
+            "/api/v1/health": read_only(self.whole),
+            "/metrics": read_only(self.metrics),
         }
 
     async def live(self, scope: Scope, send: Send) -> None:
@@ -73,3 +74,16 @@ class Health:
         except (HeadgateError, TimeoutError):
             status = "unavailable"
         return Component(name, status, round((monotonic() - began) * 1000, 3))
+
+
+def read_only(page: Page) -> Page:
+    """A page that takes GET and HEAD only."""
+
+    async def answer(scope: Scope, send: Send) -> None:
+        if scope["method"] in ("GET", "HEAD"):
+            await page(scope, send)
+        else:
+            error = MethodNotAllowed("this page takes GET only", allow="GET")
+            await send_error(send, error, CHAT, scope["path"], new_request_id())
+
+    return answer

@@ -251,13 +251,14 @@ class OpenAIShape(Wire):
     def ask(self, body: bytes) -> Ask:
         fields = open_body(body)
         seen = read_body(self._open.decode, body)
-        options = seen.stream_options
+        if not seen.model.isprintable():
+            raise BadRequest("`model`: a name has no control characters", param="model")
         return Ask(
             model=seen.model,
             body=body,
             fields=fields,
             stream=bool(seen.stream),
-            counts=bool(options and options.include_usage),
+            counts=bool(seen.stream_options and seen.stream_options.include_usage),
             choices=seen.n or 1,
             max_completion=seen.max_completion_tokens or seen.max_tokens,
         )

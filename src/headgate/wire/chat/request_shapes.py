@@ -291,10 +291,16 @@ class ReasoningWish(Shape):
     enabled: bool | None = None
 
 
+MESSAGES = 8192
+TOOLS = 1024
+"""More of them than this is no conversation, but an attempt to make us or a provider work."""
+
+
 class ChatEnvelope(Envelope, kw_only=True):
     """What is read of every request, translated or not."""
 
-    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)]
+    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MESSAGES)]
+    tools: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=TOOLS)] | None = None
 
 
 class ChatRequest(Shape, kw_only=True):

@@ -27,7 +27,7 @@ def served(home: Path, *words: str, workers: int = 1, **environ: str) -> Iterato
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     command = [*COMMAND, "--port", port, "--home", str(home), "--workers", str(workers), *words]
-    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "PYTHONPATH")}
     with subprocess.Popen(
         command, cwd=home, env=clean | {"API_KEYS": KEY} | environ, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -6,8 +6,9 @@ import asyncio
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from time import time
+from time import time, tzset
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,6 +79,20 @@ def test_filters_narrow_the_list(words: tuple[str, ...], found: list[str], home:
 def test_a_moment_may_be_a_time_ago(said: str, seconds: int) -> None:
     ago_s = time() - Moment().convert(said, None, None) / 1_000_000
     assert seconds - 1 < ago_s < seconds + 60
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_a_moment_without_a_zone_is_utc_wherever_it_is_read() -> None:
+    assert Moment().convert("2026-11-21T12:00:00", None, None) == NOON_US
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "9999d9", "2026-13-01", "99999999999999d"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from msgspec.structs import replace
+
 from headgate.config import Prefix
 from headgate.types import ModelCard, Target
 
@@ -51,22 +53,27 @@ class Catalogue:
         """All rows, aliases first, sorted by id; a name that several providers have comes once."""
         rows: dict[str, ModelCard] = {}
         for alias, targets in self.aliases.items():
-            rows[alias] = ModelCard(id=alias, provider=targets[0].provider, name=targets[0].model)
+            rows[alias] = self._named(alias, targets[0])
         for models in self._cards.values():
             for model, card in models.items():
                 rows.setdefault(model, card)
         return [rows[name] for name in sorted(rows)]
 
     def card(self, model: str) -> ModelCard | None:
-        if targets := self.aliases.get(model) or self._known.get(model):
-            row = self._cards.get(targets[0].provider, {}).get(targets[0].model)
-            return row or ModelCard(id=model, provider=targets[0].provider, name=targets[0].model)
-        return None
+        targets = self.aliases.get(model) or self._known.get(model)
+        return self._named(model, targets[0]) if targets else None
 
     def near(self, model: str) -> list[str]:
         """Up to three known names that resemble a wrong one."""
         names = [*self.aliases, *self._known][:NEAR_AMONG]
         return get_close_matches(model, names, n=3, cutoff=0.5)
+
+    def _named(self, name: str, target: Target) -> ModelCard:
+        """What is known of a target's model, under the name that leads to it."""
+        row = self._cards.get(target.provider, {}).get(target.model)
+        if row is None:
+            return ModelCard(id=name, provider=target.provider, name=target.model)
+        return row if row.id == name else replace(row, id=name, name=target.model)
 
     def _target(self, entry: str) -> Target:
         provider, _, model = entry.partition("/")

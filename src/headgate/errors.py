@@ -59,7 +59,7 @@ class HeadgateError(Exception):
 
     @property
     def retry_helps(self) -> bool:
-        """Whether the caller's own client should try again: not when our fallbacks are spent or our setup is at fault."""
+        """Whether the caller's client should try again: not when our setup is at fault."""
         return True
 
     @property

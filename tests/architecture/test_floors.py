@@ -47,7 +47,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "starlette": ("control/",),
     "prometheus_client": ("telemetry/",),
     "opentelemetry": ("telemetry/",),
-    "uvicorn": ("cli/", "testing/"),
+    "uvicorn": ("cli/", "edge/protocol.py", "testing/"),
     "yaml": ("config.py", "settings.py", "cli/"),
     "dotenv": ("config.py", "settings.py"),
     "click": ("cli/",),

@@ -58,7 +58,7 @@ def serve(
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http="headgate.edge.protocol:Protocol",
         ws="none",
         lifespan="on",
         log_config=None,

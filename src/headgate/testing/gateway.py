@@ -54,7 +54,7 @@ def running(home: Path, environ: Mapping[str, str] | None = None, settings: str 
             uvicorn.Config(
                 house,
                 loop="uvloop",
-                http="httptools",
+                http="headgate.edge.protocol:Protocol",
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -20,7 +20,7 @@ END_S = 20.0
 
 
 class Serving:
-    """One server, or the parent of several. `said` is what it wrote to standard error so far."""
+    """One server, or the parent of several. `said` is everything that it wrote so far."""
 
     def __init__(self, command: list[str], folder: Path, environ: Mapping[str, str], port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -32,8 +32,8 @@ class Serving:
             command,
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -85,8 +85,8 @@ class Serving:
             return False
 
     def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as lines:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
             for line in lines:
                 with self._news:
                     self.said += line

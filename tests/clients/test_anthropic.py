@@ -116,7 +116,7 @@ CONVERSATIONS: dict[str, dict[str, Any]] = {
 def test_what_reaches_anthropic_is_what_its_types_allow(
     client: OpenAI, fake: FakeUpstream, asked: dict[str, Any], stream: bool
 ) -> None:
-    answer = client.chat.completions.create(model=MODEL, stream=stream, **asked)
+    answer: Any = client.chat.completions.create(model=MODEL, stream=stream, **asked)
     text = text_of(answer) if stream else answer.choices[0].message.content
     assert text
     assert received(fake)["model"] == MODEL
@@ -170,8 +170,8 @@ def test_thinking_goes_out_and_comes_back_with_its_signature(client: OpenAI, fak
     message = client.chat.completions.create(messages=HELLO, **ask).choices[0].message
     assert message.model_extra is not None
     assert message.model_extra["reasoning_content"] == "They want the weather."
-    said = message.model_dump(exclude_none=True)
-    result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "It rains."}
+    said: Any = message.model_dump(exclude_none=True)
+    result: Any = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "It rains."}
     fake.script(Answer(text="An umbrella."))
     client.chat.completions.create(messages=[*HELLO, said, result], **ask)
     blocks = received(fake)["messages"][1]["content"]

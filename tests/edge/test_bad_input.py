@@ -14,9 +14,9 @@ from tests.clients.judge import assert_error
 from tests.conftest import calls
 
 HELLO = [{"role": "user", "content": "Hello"}]
-CHAT = {"model": "claude-sonnet-4-5", "messages": HELLO}
-TEXT = {"model": "claude-sonnet-4-5", "prompt": "Hello"}
-EMBED = {"model": "echo", "input": "Hello"}
+CHAT: dict[str, object] = {"model": "claude-sonnet-4-5", "messages": HELLO}
+TEXT: dict[str, object] = {"model": "claude-sonnet-4-5", "prompt": "Hello"}
+EMBED: dict[str, object] = {"model": "echo", "input": "Hello"}
 TOOL = {"type": "function", "function": {"name": "look"}}
 MIB = 1024 * 1024
 UPGRADE = {
@@ -26,52 +26,56 @@ UPGRADE = {
     "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 
-FIELDS: list[tuple[str, dict[str, object], dict[str, object], str]] = [
-    *(("/v1/chat/completions", CHAT, wrong, param) for wrong, param in [
-        ({"model": None}, "model"),
-        ({"model": 5}, "model"),
-        ({"model": ""}, "model"),
-        ({"model": "x" * 600}, "model"),
-        ({"model": "gpt-4o\r\nx-headgate-cost: 0"}, "model"),
-        ({"model": "gpt-\0"}, "model"),
-        ({"messages": "Hello"}, "messages"),
-        ({"messages": []}, "messages"),
-        ({"messages": [5]}, "messages[0]"),
-        ({"messages": [*HELLO, {"role": "king", "content": "x"}]}, "messages[1].role"),
-        ({"messages": [{"content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages[0].content[0].type"),
-        ({"messages": HELLO * 10_000}, "messages"),
-        ({"tools": [TOOL] * 10_000}, "tools"),
-        ({"tools": "x"}, "tools"),
-        ({"tools": [{"type": "function"}]}, "tools[0].function"),
-        ({"stream": "yes"}, "stream"),
-        ({"stream_options": 5}, "stream_options"),
-        ({"n": 0}, "n"),
-        ({"n": 10**6}, "n"),
-        ({"max_tokens": 2**63}, "max_tokens"),
-        ({"max_completion_tokens": "many"}, "max_completion_tokens"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"temperature": 9}, "temperature"),
-        ({"stop": 5}, "stop"),
-        ({"response_format": {"type": "xml"}}, "response_format.type"),
-    ]),
-    *(("/v1/completions", TEXT, wrong, param) for wrong, param in [
-        ({"model": None}, "model"),
-        ({"prompt": 5}, "prompt"),
-        ({"prompt": {"text": "x"}}, "prompt"),
-        ({"max_tokens": "x"}, "max_tokens"),
-        ({"n": 10**6}, "n"),
-    ]),
-    *(("/v1/embeddings", EMBED, wrong, param) for wrong, param in [
-        ({"model": 5}, "model"),
-        ({"input": 5}, "input"),
-        ({"input": []}, "input"),
-        ({"input": [1.5]}, "input[0]"),
-        ({"encoding_format": "hex"}, "encoding_format"),
-        ({"dimensions": 0}, "dimensions"),
-    ]),
-]  # fmt: skip
+Fault = tuple[dict[str, object], str]
+CHAT_FIELDS: list[Fault] = [
+    ({"model": None}, "model"),
+    ({"model": 5}, "model"),
+    ({"model": ""}, "model"),
+    ({"model": "x" * 600}, "model"),
+    ({"model": "gpt-4o\r\nx-headgate-cost: 0"}, "model"),
+    ({"model": "gpt-\0"}, "model"),
+    ({"messages": "Hello"}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": [5]}, "messages[0]"),
+    ({"messages": [*HELLO, {"role": "king", "content": "x"}]}, "messages[1].role"),
+    ({"messages": [{"content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages[0].content[0].type"),
+    ({"messages": HELLO * 10_000}, "messages"),
+    ({"tools": [TOOL] * 10_000}, "tools"),
+    ({"tools": "x"}, "tools"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function"),
+    ({"stream": "yes"}, "stream"),
+    ({"stream_options": 5}, "stream_options"),
+    ({"n": 0}, "n"),
+    ({"n": 10**6}, "n"),
+    ({"max_tokens": 2**63}, "max_tokens"),
+    ({"max_completion_tokens": "many"}, "max_completion_tokens"),
+    ({"temperature": "hot"}, "temperature"),
+    ({"temperature": 9}, "temperature"),
+    ({"stop": 5}, "stop"),
+    ({"response_format": {"type": "xml"}}, "response_format.type"),
+]
+TEXT_FIELDS: list[Fault] = [
+    ({"model": None}, "model"),
+    ({"prompt": 5}, "prompt"),
+    ({"prompt": {"text": "x"}}, "prompt"),
+    ({"max_tokens": "x"}, "max_tokens"),
+    ({"n": 10**6}, "n"),
+]
+EMBED_FIELDS: list[Fault] = [
+    ({"model": 5}, "model"),
+    ({"input": 5}, "input"),
+    ({"input": []}, "input"),
+    ({"input": [1.5]}, "input[0]"),
+    ({"encoding_format": "hex"}, "encoding_format"),
+    ({"dimensions": 0}, "dimensions"),
+]
+FIELDS = [
+    *(("/v1/chat/completions", CHAT | wrong, param) for wrong, param in CHAT_FIELDS),
+    *(("/v1/completions", TEXT | wrong, param) for wrong, param in TEXT_FIELDS),
+    *(("/v1/embeddings", EMBED | wrong, param) for wrong, param in EMBED_FIELDS),
+]
 
 GOOD = json.dumps({"model": "gpt-4o", "messages": HELLO}).encode()
 BODIES = {
@@ -96,11 +100,11 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize(("path", "right", "wrong", "param"), FIELDS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("path", "body", "param"), FIELDS, ids=lambda value: str(value)[-60:])
 def test_the_field_at_fault_is_named(
-    http: httpx.Client, fake: FakeUpstream, path: str, right: dict[str, object], wrong: dict[str, object], param: str
+    http: httpx.Client, fake: FakeUpstream, path: str, body: dict[str, object], param: str
 ) -> None:
-    answer = http.post(path, json=right | wrong)
+    answer = http.post(path, json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
     assert_error(answer.content)
     assert answer.headers["x-request-id"]

@@ -34,7 +34,7 @@ def test_a_part_that_is_away_makes_it_not_ready(gateway: RunningGateway, monkeyp
     async def away() -> None:
         raise StorageUnavailable("the database does not answer")
 
-    monkeypatch.setitem(gateway.house.rooms.health._checks, "database", away)  # type: ignore[index]
+    monkeypatch.setitem(gateway.house.rooms.health._checks, "database", away)
     ready, whole, live = (httpx.get(gateway.url + path) for path in ("/health/ready", "/health", "/health/live"))
     assert (ready.status_code, whole.status_code, live.status_code) == (503, 200, 200)
     assert whole.json()["status"] == "degraded"

@@ -130,13 +130,17 @@ class Config(msgspec.Struct, frozen=True):
     answer_model: Literal["served", "asked"] = "served"
     """What the body field `model` of an answer says."""
     otlp_endpoint: str | None = None
+    loopback_only: bool = False
+    """Keys are weak or none are wanted: whoever comes by a network is refused."""
     notices: tuple[str, ...] = ()
     """Sentences to say at start: a weak key on loopback, an ignored setting."""
 
     def secrets(self) -> list[Secret]:
         """Every secret value, for those who must keep them out of what they say."""
         said = [*self.auth.keys, self.auth.admin_key, self.database_url, self.redis_url]
-        return [secret for secret in (*said, *(row.key for row in self.providers.values())) if secret]
+        for provider in self.providers.values():
+            said += [provider.key, *map(Secret, provider.headers.values()), Secret(provider.transport.proxy or "")]
+        return [secret for secret in said if secret]
 
 
 class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from headgate.config import Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
 from headgate.edge.health import Health
+from headgate.edge.loopback import LoopbackOnly
 from headgate.edge.reply import Receive, Scope, Send
 from headgate.engine.discovery import Discovery
 from headgate.engine.failover import Failover
@@ -59,12 +60,13 @@ class House:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.rooms = Rooms(config)
+        self._door: App = LoopbackOnly(self.rooms.plane) if config.loopback_only else self.rooms.plane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self.rooms.plane(scope, receive, send)
+            await self._door(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

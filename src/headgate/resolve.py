@@ -188,6 +188,8 @@ class _Decision(msgspec.Struct):
     home: Path
     folder: Path
     notices: list[str]
+    weak: bool = False
+    """A key was found that only a loopback address may have."""
 
     def config(self) -> Config:
         file = self.file
@@ -211,6 +213,7 @@ class _Decision(msgspec.Struct):
             journal=file.journal,
             answer_model=file.answer_model,
             otlp_endpoint=file.otlp_endpoint and self.checked(address.web_url, file.otlp_endpoint, "otlp_endpoint"),
+            loopback_only=self.weak or (file.auth.mode == "open" and not file.auth.allow_open_network),
             notices=tuple(self.notices),
         )
 
@@ -263,6 +266,7 @@ class _Decision(msgspec.Struct):
                 continue
             if not address.is_loopback(host):
                 raise self.wrong(f"8 characters or more that are not well known: {host} is no loopback address", *keys)
+            self.weak = True
             self.notices.append(
                 f"{self.node(*keys).source}: a weak key is accepted, because only {host} is listened on."
             )

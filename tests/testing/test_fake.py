@@ -283,6 +283,7 @@ async def test_an_unknown_path_is_refused_and_noted(http: httpx.AsyncClient, fak
 
 
 def test_it_runs_in_a_thread_for_tests_without_a_loop() -> None:
+    before = set(threading.enumerate())
     with FakeUpstream.in_thread(key="k") as fake:
         fake.script(Answer(text="from a thread"))
         request = urllib.request.Request(
@@ -295,7 +296,7 @@ def test_it_runs_in_a_thread_for_tests_without_a_loop() -> None:
         assert fake.journal.block(1).charged == Usage(prompt=1, completion=3)
         with pytest.raises(TimeoutError):
             fake.journal.block(2, timeout_s=0.05)
-    assert "fake-upstream" not in {thread.name for thread in threading.enumerate()}
+    assert "fake-upstream" not in {thread.name for thread in set(threading.enumerate()) - before}
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(fake.url, timeout=5)
 

@@ -30,9 +30,10 @@ class KeyRepository:
             return await _add(connection, name, role)
 
     async def create_first(self, name: str) -> tuple[Key, Secret] | None:
-        """An owner's key where there has never been any key; else None. Of several processes one makes it."""
+        """An owner's key where there has never been one; else None. Of several processes one makes it."""
         async with self._database.begin(CHANGES) as connection:
-            if (await connection.execute(select(func.count()).select_from(keys))).scalar_one():
+            owners = select(func.count()).where(keys.c.role == "owner")
+            if (await connection.execute(owners)).scalar_one():
                 return None
             return await _add(connection, name, "owner")
 

@@ -258,8 +258,8 @@ class OutletHandler(logging.Handler):
         super().close()
 
 
-TALKATIVE = ("alembic", "uvicorn.error", "asyncio")
-"""Libraries whose `info` is news to nobody: only their warnings are passed on."""
+TALKATIVE = ("aiosqlite", "alembic", "asyncio", "uvicorn.error")
+"""Libraries whose `info` is news to nobody, or whose `debug` repeats what they were given: only warnings pass."""
 
 
 def setup(level: str, secrets: Iterable[Secret] = (), stream: Stream | None = None) -> Redaction:

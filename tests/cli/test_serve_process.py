@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 import httpx
+import pytest
 
 from headgate.testing import FakeUpstream
 from headgate.testing.answers import Answer, Pacing
@@ -68,7 +69,10 @@ def test_an_open_stream_finishes_after_sigterm(tmp_path: Path, fake: FakeUpstrea
     assert (row["status"], row["completion"], row["error"]) == (200, 30, "")
 
 
-def test_sigkill_under_load_loses_no_request_and_doubles_none(tmp_path: Path, fake: FakeUpstream) -> None:
+def test_sigkill_under_load_loses_no_request_and_doubles_none(
+    tmp_path: Path, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "pacing", Pacing(first_byte_s=0.05))
     environ = environ_for(fake) | KEYS
     numbers = count()
 
@@ -85,11 +89,13 @@ def test_sigkill_under_load_loses_no_request_and_doubles_none(tmp_path: Path, fa
         server.kill()
     received = {call.model for call in calls(fake)}
     with serving(tmp_path, environ) as server:
-        written = Counter(row["model_served"] for row in rows(server))
+        found = rows(server)
         answered = ask(server)
     assert answered.status_code == 200
+    written = Counter(row["model_served"] for row in found)
     assert received <= set(written), "every request that reached the provider has its row"
     assert set(written.values()) == {1}, "and none has two"
+    assert {(row["status"], row["error"]) for row in found} == {(200, ""), (0, "interrupted")}
 
 
 def test_uvicorn_serves_the_application_by_its_name(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_a_wrong_method_is_told_the_right_one(http: httpx.Client, method: str, p
         {"x-api-key": "' OR 1=1 --"},
         {"authorization": "Bearer {key}", "x-api-key": "another-key"},
         [("authorization", "Bearer {key}"), ("authorization", "Bearer another-key")],
+        [("authorization", "Bearer another-key"), ("authorization", "Bearer {key}")],
         {"authorization": "Bearer " + "x" * 10_000},
     ],
     ids=str,

@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "headgate"
 
 FLOORS: dict[str, int] = {
-    "types": 1, "errors": 1, "config": 1, "settings": 1, "resolve": 1, "address": 1,
+    "types": 1, "errors": 1, "config": 1,
     "wire": 2, "upstream": 2, "storage": 2, "telemetry": 2, "migrations": 2,
     "access": 3, "routing": 3, "ledger": 3, "providers": 3, "plugins": 3,
     "engine": 4,
@@ -48,13 +48,15 @@ DOORS: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("telemetry/",),
     "opentelemetry": ("telemetry/",),
     "uvicorn": ("cli/", "edge/protocol.py", "testing/"),
-    "yaml": ("config.py", "settings.py", "cli/"),
-    "dotenv": ("config.py", "settings.py"),
+    "yaml": ("config/settings.py", "cli/"),
+    "dotenv": ("config/settings.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
 }
 
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "config/resolve.py": "every decision that needs more than one setting stands in one place, in the order it is made",
+}
 """Files above 400 lines, each with the reason why it is not two."""
 
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -118,7 +120,7 @@ def test_outside_libraries_come_in_by_their_door(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_the_configuration_reads_the_environment(path: Path) -> None:
-    if name_of(path) == "config.py":
+    if name_of(path) == "config/__init__.py":
         return
     tree = ast.parse(path.read_text())
     read = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from headgate import address
+from headgate.config import address
 
 
 @pytest.mark.parametrize(

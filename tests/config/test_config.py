@@ -9,8 +9,8 @@ import pytest
 
 from headgate import config
 from headgate.config import Config, Prefix, load
+from headgate.config.settings import rows
 from headgate.errors import ConfigError
-from headgate.settings import rows
 from headgate.types import Secret
 
 STRONG = "a-strong-key-0123456789"

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from headgate.config.settings import Layer, Node, Size, Source, at, fill, place, read_dotenv, read_yaml
 from headgate.errors import ConfigError
-from headgate.settings import Layer, Node, Size, Source, at, fill, place, read_dotenv, read_yaml
 from headgate.types import Secret
 
 

@@ -42,7 +42,7 @@ def check(config: Path | None, home: Path | None) -> None:
 @settings
 def show_settings(format: Format, config: Path | None, home: Path | None) -> None:
     """Print each setting, its value and where it was written. Secrets are hidden."""
-    from headgate.settings import rows
+    from headgate.config.settings import rows
 
     reading = read({"config": config, "home": home})
     show(("setting", "value", "source"), list(rows(reading.file, reading.root)), format)

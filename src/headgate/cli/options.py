@@ -12,7 +12,7 @@ import click
 from headgate.errors import ConfigError, HeadgateError
 
 if TYPE_CHECKING:
-    from headgate.resolve import Reading
+    from headgate.config.resolve import Reading
     from headgate.storage.session import Database
 
 Command = Callable[..., Any]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from headgate import address
 from headgate.config import (
     FLAGS,
     VARIABLES,
@@ -21,10 +20,24 @@ from headgate.config import (
     Service,
     Transport,
     Variable,
+    address,
     texts,
 )
+from headgate.config.settings import (
+    Keys,
+    Layer,
+    Node,
+    Source,
+    at,
+    fill,
+    near,
+    place,
+    read_dotenv,
+    read_yaml,
+    refused,
+    wrong,
+)
 from headgate.errors import ConfigError
-from headgate.settings import Keys, Layer, Node, Source, at, fill, near, place, read_dotenv, read_yaml, refused, wrong
 from headgate.types import Secret
 
 KNOWN = ("openai", "anthropic", "deepseek", "openrouter", "huggingface", "ollama", "echo")

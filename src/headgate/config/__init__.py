@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from headgate.settings import Size
+from headgate.config.settings import Size
 from headgate.types import Secret
 
 if TYPE_CHECKING:
-    from headgate.resolve import Reading
+    from headgate.config.resolve import Reading
 
 Port = Annotated[int, Meta(ge=0, le=65535, title="a port from 0 to 65535")]
 Count = Annotated[int, Meta(ge=1, le=1024, title="a whole number from 1 to 1024")]
@@ -317,14 +317,14 @@ def reading(
     folder: Path | None = None,
 ) -> Reading:
     """The same with what was written where, for those who show or explain it."""
-    from headgate.resolve import read
+    from headgate.config.resolve import read
 
     return read(flags, os.environ if environ is None else environ, folder or Path.cwd())
 
 
 def lookup(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Callable[[str], str | None]:
     """A reader of single variables, environment before `.env`, for those who must read one that no setting knows."""
-    from headgate.resolve import values
+    from headgate.config.resolve import values
 
     return values(os.environ if environ is None else environ, folder or Path.cwd()).get
 

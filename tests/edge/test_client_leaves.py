@@ -143,17 +143,23 @@ async def test_leaving_while_the_gateway_waits_to_try_again(
     assert len(calls(fake)) == 1
 
 
-async def test_two_hundred_who_leave_leave_nothing_behind(gateway: RunningGateway, fake: FakeUpstream) -> None:
+@pytest.mark.parametrize("rounds", [5, pytest.param(75, marks=pytest.mark.torture)])
+async def test_forty_a_round_who_leave_leave_nothing_behind(
+    gateway: RunningGateway, fake: FakeUpstream, rounds: int
+) -> None:
     rooms = gateway.house.rooms
     await come_and_go(gateway, fake, 40)
     files, tasks = await settled()
-    sessions = {session for _ in range(5) for session in await come_and_go(gateway, fake, 40)}
+    sessions: list[str] = []
+    for _ in range(rounds):
+        sessions += await come_and_go(gateway, fake, 40)
     assert (len(rooms.plane.departures), rooms.gate.in_flight) == (0, 0)
     files_now, tasks_now = await settled()
     assert files_now <= files + KEPT
     assert tasks_now <= tasks + KEPT
-    mine = [row for row in rows(gateway) if row["session"] in sessions]
-    assert len(mine) == len(sessions) == 200
+    last = set(sessions[-200:])
+    mine = [row for row in rows(gateway) if row["session"] in last]
+    assert len(mine) == len(last) == 200
     assert {row["status"] for row in mine} == {499}
 
 

@@ -237,7 +237,10 @@ def kill_at_random(folder: Path, database_url: str, chance: Random) -> tuple[set
     )
 
 
-@pytest.mark.parametrize(("kills", "ships"), [(14, False), (6, True)])
+@pytest.mark.parametrize(
+    ("kills", "ships"),
+    [(14, False), (6, True), *(pytest.param(100, ships, marks=pytest.mark.torture) for ships in (False, True))],
+)
 async def test_no_kill_loses_or_doubles_an_acknowledged_line(
     sqlite: Database, tmp_path: Path, kills: int, ships: bool, record_property: pytest.RecordProperty
 ) -> None:

@@ -185,7 +185,7 @@ providers:
 
 def test_prefixes_are_merged_longest_first(tmp_path: Path) -> None:
     made = written(tmp_path, "prefixes:\n  gpt-: deepseek\n  my-own-gpt-: {provider: openai, strip: true}\n").prefixes
-    assert made[0] == Prefix("my-own-gpt-", "openai", strip=True)
+    assert Prefix("my-own-gpt-", "openai", strip=True) in made
     assert Prefix("gpt-", "deepseek") in made
     assert Prefix("anthropic-", "anthropic", strip=True) in made
     assert [len(row.prefix) for row in made] == sorted((len(row.prefix) for row in made), reverse=True)

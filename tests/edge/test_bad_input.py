@@ -253,3 +253,12 @@ def test_errors_under_v1_are_openais_and_under_api_v1_everyones(http: httpx.Clie
         assert error["status_code"] == answer.status_code
         assert error["request_id"] == body["request_id"] == answer.headers["x-request-id"]
         assert body["message"] == body["detail"] == error["message"]
+
+
+@pytest.mark.parametrize("twice", ['"model":"echo","model":"gpt-4o"', '"model":"echo","stream":false,"stream" : true'])
+def test_a_field_that_comes_twice_is_refused(http: httpx.Client, fake: FakeUpstream, twice: str) -> None:
+    body = f'{{{twice},"messages":[{{"role":"user","content":"a \\"quoted\\" word"}}]}}'
+    answer = http.post("/v1/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert "twice" in answer.json()["error"]["message"]
+    assert calls(fake) == []

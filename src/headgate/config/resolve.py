@@ -56,7 +56,7 @@ WEAK = frozenset(
 """Secrets that everybody knows, besides all that are shorter than 8 characters."""
 
 PREFIXES = {
-    **dict.fromkeys(("gpt-", "o1", "o3", "o4", "chatgpt-"), Leads("openai")),
+    **dict.fromkeys(("gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-"), Leads("openai")),
     "anthropic-": Leads("anthropic", strip=True),
     "claude-": Leads("anthropic"),
     "deepseek-": Leads("deepseek"),

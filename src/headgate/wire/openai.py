@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from decimal import Decimal
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
@@ -18,12 +17,11 @@ from headgate.errors import (
     UpstreamProtocolError,
     UpstreamRateLimited,
 )
-from headgate.types import Usage
 from headgate.wire import sse
 from headgate.wire.base import Ask, Fields, Look, Passage, TextWire, Wire, encode
+from headgate.wire.usage import read_usage
 
 Body = TypeVar("Body")
-Count = int | float | None
 TokenLimit = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
 
@@ -56,7 +54,7 @@ def open_body(body: bytes) -> Fields:
     try:
         if not body.isascii():
             body.decode()
-        return _fields(body)
+        fields = _fields(body)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start} cannot be read") from None
     except RecursionError:
@@ -65,6 +63,11 @@ def open_body(body: bytes) -> Fields:
         raise BadRequest("the body must be a JSON object") from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
+    if body.count(b'"') != encode(fields).count(b'"'):  # a field that came twice is in `fields` once: its quotes tell
+        raise BadRequest(
+            "the body has a field twice: readers would differ about which counts"
+        )
+    return fields
 
 
 def bad_request(error: msgspec.ValidationError) -> BadRequest:
@@ -90,93 +93,6 @@ def read_body(decode: Callable[[bytes], Body], body: bytes) -> Body:
 def unread(body: bytes, known: Collection[str]) -> tuple[str, ...]:
     """The top-level fields of a body that say something and are not known: what a translation cannot carry on."""
     return tuple(name for name, value in open_body(body).items() if name not in known and value != _NULL)
-
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: Count = None
-    cache_write_tokens: Count = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: Count = None
-
-
-class _UsageSeen(msgspec.Struct):
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: Count = None
-    cost: Decimal | None = None
-
-
-_usage = msgspec.json.Decoder(_UsageSeen).decode
-
-
-def read_usage(usage: msgspec.Raw | bytes) -> Usage | None:
-    """Reads a usage object as OpenAI and those who imitate it write it; None for `null` and for junk.
-
-    DeepSeek says cache hits in a field of its own; OpenRouter adds the true cost in USD.
-    """
-    try:
-        seen = _usage(usage)
-    except msgspec.DecodeError:
-        return None
-    prompt = seen.prompt_tokens_details or _PromptDetails()
-    completion = seen.completion_tokens_details or _CompletionDetails()
-    cached = seen.prompt_cache_hit_tokens if prompt.cached_tokens is None else prompt.cached_tokens
-    return Usage(
-        prompt=_whole(seen.prompt_tokens),
-        completion=_whole(seen.completion_tokens),
-        cached=_whole(cached),
-        cache_written=_whole(prompt.cache_write_tokens),
-        reasoning=_whole(completion.reasoning_tokens),
-        cost_nano=None if seen.cost is None else nano(seen.cost),
-    )
-
-
-def nano(usd: Decimal) -> int:
-    """US dollars as integer nanodollars, rounded half to even; never negative."""
-    return max(0, round(usd * 1_000_000_000))
-
-
-def _whole(count: Count) -> int:
-    return max(0, int(count)) if count else 0
-
-
-class PromptTokensDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    cached_tokens: int
-    cache_write_tokens: int | None = None
-
-
-class CompletionTokensDetails(msgspec.Struct, frozen=True):
-    reasoning_tokens: int = 0
-
-
-class UsageBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Token counts as OpenAI says them. `cost` is in USD, where the provider told it."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails | None = None
-    completion_tokens_details: CompletionTokensDetails | None = None
-    cost: float | None = None
-
-
-def write_usage(usage: Usage) -> UsageBody:
-    return UsageBody(
-        prompt_tokens=usage.prompt,
-        completion_tokens=usage.completion,
-        total_tokens=usage.total,
-        prompt_tokens_details=(
-            PromptTokensDetails(usage.cached, usage.cache_written or None)
-            if usage.cached or usage.cache_written
-            else None
-        ),
-        completion_tokens_details=CompletionTokensDetails(usage.reasoning) if usage.reasoning else None,
-        cost=None if usage.cost_nano is None else usage.cost_nano / 1e9,
-    )
 
 
 class ErrorFacts(msgspec.Struct, frozen=True):

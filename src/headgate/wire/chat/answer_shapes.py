@@ -18,7 +18,7 @@ from headgate.wire.chat.request_shapes import (
     ReasoningDetail,
     Shape,
 )
-from headgate.wire.openai import UsageBody
+from headgate.wire.usage import UsageBody
 
 
 class URLCitation(Shape):

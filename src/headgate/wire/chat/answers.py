@@ -21,7 +21,7 @@ from headgate.wire.chat.answer_shapes import (
 )
 from headgate.wire.chat.request_shapes import FunctionCall, FunctionToolCall, ReasoningDetail
 from headgate.wire.conversation import AnyPart, Choice, Citation, Refusal, Reply, Stop, Text, Thinking, ToolCall
-from headgate.wire.openai import read_usage, write_usage
+from headgate.wire.usage import read_usage, write_usage
 
 _STOPS: dict[str, Stop] = {
     "stop": "stop",

@@ -34,7 +34,8 @@ from headgate.wire.conversation import (
     ThinkingDelta,
     ToolCallStarted,
 )
-from headgate.wire.openai import failure_inside, read_usage, write_usage
+from headgate.wire.openai import failure_inside
+from headgate.wire.usage import read_usage, write_usage
 
 
 class _ChoiceSeen(msgspec.Struct):

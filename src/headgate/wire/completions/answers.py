@@ -25,7 +25,8 @@ from headgate.wire.conversation import (
     Text,
     TextDelta,
 )
-from headgate.wire.openai import failure_inside, read_usage, write_usage
+from headgate.wire.openai import failure_inside
+from headgate.wire.usage import read_usage, write_usage
 
 _FINISH_REASONS: dict[Stop, FinishReason] = {
     "stop": "stop",

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.wire.openai import Choices, Envelope, StreamOptions, TokenLimit, UsageBody
+from headgate.wire.openai import Choices, Envelope, StreamOptions, TokenLimit
+from headgate.wire.usage import UsageBody
 
 FinishReason = Literal["stop", "length", "content_filter"]
 Prompt = str | list[str | int | list[int]]

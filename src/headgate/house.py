@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 from headgate import __version__
 from headgate.access.gate import Gate
@@ -186,39 +187,39 @@ class Rooms:
         settle_memory()
 
     async def close(self) -> None:
-        """The reverse, after the last request: rows are shipped, files synchronised, connections closed."""
-        self.plane.departures.stop()
-        await self.discovery.stop()
-        for upstream in self.upstreams.values():
-            await upstream.close()
-        await self.shipper.stop()
-        self.journal.close()
-        self.traces.close()
-        self.metrics.close()
-        self.access_log.close()
-        await self.gate.stop()
-        await self.bus.stop()
-        await self.database.close()
+        """After the last request, from the doors down: rows shipped, files synchronised, connections closed.
+
+        A step that fails keeps none of the others from being taken.
+        """
+        async with AsyncExitStack() as rest:
+            rest.push_async_callback(self.database.close)
+            rest.push_async_callback(self.bus.stop)
+            rest.push_async_callback(self.gate.stop)
+            for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
+                rest.callback(step)
+            rest.push_async_callback(self.shipper.stop)
+            for upstream in self.upstreams.values():
+                rest.push_async_callback(upstream.close)
+            rest.push_async_callback(self.discovery.stop)
+            rest.callback(self.plane.departures.stop)
 
     def _announce(self) -> None:
-        server, ready = (
-            self.config.server,
-            [reach.name for reach in self.gateway.failover.reaches.values() if reach.set],
-        )
-        place = f"http://{server.host}:{server.port}"
-        log.info(
-            "headgate %s: %s, ready to call %s, state in %s", __version__, place, ", ".join(ready), self.config.home
-        )
+        ready = ", ".join(reach.name for reach in self.gateway.failover.reaches.values() if reach.set)
+        log.info("headgate %s on %s: can call %s; state in %s", __version__, self._url(), ready, self.config.home)
 
     async def _welcome(self) -> None:
         """Makes the first key of an installation and says it, once, with a command that works as it stands."""
         if self.config.auth.admin_key or (first := await self.keys.create_first("first")) is None:
             return
         await self.gate.refresh()
-        server = self.config.server
-        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host
-        sys.stderr.write(WELCOME.format(key=first[1].reveal(), url=f"http://{host}:{server.port}"))
+        sys.stderr.write(WELCOME.format(key=first[1].reveal(), url=self._url()))
         sys.stderr.flush()
+
+    def _url(self) -> str:
+        """Where a client on this machine finds the server, as far as the settings know."""
+        server = self.config.server
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
+        return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{server.port}"
 
 
 def settle_memory() -> None:

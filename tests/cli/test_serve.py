@@ -36,7 +36,7 @@ def served(home: Path, *words: str, workers: int = 1, **environ: str) -> Iterato
         try:
             assert process.stderr is not None
             said = ""
-            while said.count("ready to call") < workers:
+            while said.count("can call") < workers:
                 line = process.stderr.readline()
                 assert line, f"it did not start: {said}"
                 said += line
@@ -86,4 +86,5 @@ def test_a_port_that_is_taken_is_a_failure(tmp_path: Path) -> None:
             cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
     assert done.returncode not in (0, -signal.SIGTERM)
-    assert "address already in use" in done.stderr
+    assert "cannot be listened on" in done.stderr
+    assert "Your key" not in done.stderr

@@ -78,7 +78,8 @@ def test_observers_see_a_stranger_but_the_book_does_not(book: Book) -> None:
     ("error", "status", "code", "partial"),
     [
         (UpstreamTimeout("late"), 504, "upstream_timeout", False),
-        (asyncio.CancelledError(), 499, "client_left", True),
+        (asyncio.CancelledError("client_left"), 499, "client_left", True),
+        (asyncio.CancelledError(), 503, "interrupted", True),
         (ZeroDivisionError(), 500, "internal_error", False),
     ],
 )

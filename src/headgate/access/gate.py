@@ -52,7 +52,9 @@ class Gate:
     def require_owner(self, caller: Caller) -> None:
         """Raises `NotAllowed` for everybody but an owner."""
         if caller.role != "owner":
-            raise NotAllowed("this route needs an owner's key: the first-run key or HEADGATE_ADMIN_KEY")
+            raise NotAllowed(
+                "this route needs an owner's key: the first-run key, HEADGATE_ADMIN_KEY, or a `keys create --owner`"
+            )
 
     def admit(self, caller: Caller, plan: Plan) -> Admission:
         """The scope of one admitted request: the one place for limits."""

@@ -55,13 +55,13 @@ class KeyRepository:
             return [_key(row) for row in rows]
 
     async def revoke(self, which: str) -> Key:
-        """Revokes the key of this id, or the only one whose shown prefix this is. Raises `NotFound`."""
+        """Revokes the key of this id, this secret, or the only one that begins so. Raises `NotFound`."""
+        known = or_(keys.c.id == which, keys.c.digest == digest(which.encode()), keys.c.prefix == which)
         async with self._database.begin(CHANGES) as connection:
-            found = (
-                await connection.execute(select(keys).where(or_(keys.c.id == which, keys.c.prefix == which)))
-            ).all()
+            found = (await connection.execute(select(keys).where(known))).all()
             if len(found) != 1:
-                raise NotFound(f"{'no key is' if not found else 'several keys are'} called {which!r}; give its id")
+                said = which if len(which) <= SHOWN or which.startswith("key_") else f"{which[:SHOWN]}…"
+                raise NotFound(f"{'no key is' if not found else 'several keys are'} called {said!r}; give its id")
             if found[0].revoked_us is not None:
                 return _key(found[0])
             changed = {"revoked_us": time_ns() // 1000, "version": await _next_version(connection)}

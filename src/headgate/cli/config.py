@@ -64,10 +64,15 @@ def init(folder: Path, force: bool) -> None:
     from headgate.cli.samples import env_text, schema_text, yaml_text
 
     files = {"headgate.yaml": yaml_text(), "headgate.schema.json": schema_text(), ".env.example": env_text()}
-    there = [name for name in files if (folder / name).exists()]
+    there = [name for name, text in files.items() if differs(folder / name, text)]
     if there and not force:
         raise click.UsageError(f"{', '.join(there)} would be written over; --force does it.")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
         click.echo(f"wrote {folder / name}")
+
+
+def differs(path: Path, text: str) -> bool:
+    """Whether something else than this text is there."""
+    return path.exists() and path.read_bytes() != text.encode()

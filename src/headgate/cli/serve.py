@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import signal
+import socket
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from headgate.cli.options import read, settings
+from headgate.errors import ConfigError
 
+if TYPE_CHECKING:
+    from headgate.config import Config, Server
+
+NOT_STARTED = 3
+"""The exit status when the start failed; the log has said why."""
 KEEP_ALIVE_S = 75
 """Longer than the usual 60 s of load balancers: they close idle connections, not we under their next request."""
 
@@ -42,32 +51,68 @@ def serve(
     decided = read(flags).config
     for received in (signal.SIGTERM, signal.SIGINT):
         signal.signal(received, _leave)
+    listener = listen(decided.server.host, decided.server.port)
+    port = listener.getsockname()[1]
+    if decided.server.workers > 1:
+        listener.close()
+        start_many(decided, {**flags, "port": port})
+    else:
+        server = replace(decided.server, port=port)
+        start_one(replace(decided, server=server), listener)
+
+
+def start_one(decided: Config, listener: socket.socket) -> None:
+    """Serves on a socket that is bound already: nothing is announced that could not be kept."""
+    import uvicorn
+
+    from headgate.house import House
+
+    server = uvicorn.Server(uvicorn.Config(House(decided), **habits(decided.server)))
+    server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(NOT_STARTED)
+
+
+def start_many(decided: Config, flags: dict[str, object]) -> None:
+    """Starts worker processes, which read the settings anew and share one socket."""
     import uvicorn
 
     from headgate.config import hand_on
-    from headgate.house import House
     from headgate.telemetry.logs import setup
 
+    setup(decided.log.level, decided.secrets())
+    hand_on(flags)
     server = decided.server
-    if server.workers > 1:
-        setup(decided.log.level, decided.secrets())
-        hand_on(flags)
-    uvicorn.run(
-        "headgate:app" if server.workers > 1 else House(decided),
-        host=server.host,
-        port=server.port,
-        workers=server.workers,
-        loop="uvloop",
-        http="headgate.edge.protocol:Protocol",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=ceil(server.drain_s),
-    )
+    port = int(str(flags["port"]))
+    uvicorn.run("headgate:app", host=server.host, port=port, workers=server.workers, **habits(server))
+
+
+def habits(server: Server) -> dict[str, Any]:
+    """What uvicorn is told in either case."""
+    return {
+        "loop": "uvloop",
+        "http": "headgate.edge.protocol:Protocol",
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": ceil(server.drain_s),
+    }
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Binds the address. Raises `ConfigError` where it is taken or is none of this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {reason}; choose another with --port or --host"
+        ) from None
 
 
 def _leave(received: int, frame: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
 from headgate import __version__
 from headgate.access.gate import Gate
@@ -31,6 +32,7 @@ class ControlPlane(FastAPI):
         self.state.usage = usage_rows
         self.state.shipper = shipper
         self.include_router(usage.router)
+        self.add_route("/", to_the_documents, include_in_schema=False)
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)
         self.add_exception_handler(HTTPException, answer_http)
@@ -40,6 +42,11 @@ class ControlPlane(FastAPI):
         if not self.openapi_schema:
             self.openapi_schema = describe(super().openapi())
         return self.openapi_schema
+
+
+async def to_the_documents(request: Request) -> Response:
+    """Whoever opens the bare address in a browser wants to know what is here."""
+    return RedirectResponse("/docs")
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

@@ -20,5 +20,9 @@ class Deferred:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._building is None:
             self._building = asyncio.create_task(asyncio.to_thread(self._build))
-        app = await asyncio.shield(self._building)
+        try:
+            app = await asyncio.shield(self._building)
+        except Exception:
+            self._building = None
+            raise
         await app(scope, receive, send)

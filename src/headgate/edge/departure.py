@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic
 
 from headgate.edge.reply import Receive
+from headgate.errors import ClientLeft
 
 ROUND_S = 0.25
 
@@ -29,6 +30,8 @@ class Stay:
             self._watcher = asyncio.create_task(self._await_departure())
 
     def over(self) -> None:
+        """The answer is whole: what its caller does now is of no interest."""
+        self.body_read = False
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -37,7 +40,7 @@ class Stay:
             pass
         self.left = True
         if self._task is not None:
-            self._task.cancel()
+            self._task.cancel(ClientLeft.code)
 
 
 class Departures:

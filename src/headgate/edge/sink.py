@@ -14,40 +14,42 @@ from headgate.errors import BodyTooLarge, ClientLeft
 class HttpSink:
     """Sends an answer through ASGI, with the headers that tell the truth about it."""
 
-    __slots__ = ("_began", "_request_id", "_send", "begun")
+    __slots__ = ("_request_id", "_send", "_stay", "begun")
 
-    def __init__(self, send: Send, request_id: str, began: float) -> None:
+    def __init__(self, send: Send, request_id: str, stay: Stay) -> None:
         self._send = send
         self._request_id = request_id.encode()
-        self._began = began
+        self._stay = stay
         self.begun = False
 
     async def whole(self, body: bytes, served: Served) -> None:
-        self.begun = True
         headers = [JSON, (b"content-length", b"%d" % len(body)), *self._headers(served)]
+        self.begun = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._stay.over()
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, media_type: str, served: Served) -> None:
-        self.begun = True
         headers = [
             (b"content-type", media_type.encode()),
             (b"cache-control", b"no-cache"),
             (b"x-accel-buffering", b"no"),
             *self._headers(served),
         ]
+        self.begun = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
+        self._stay.over()
         await self._send({"type": "http.response.body", "body": b""})
 
     def _headers(self, served: Served) -> Headers:
         headers = [
             (b"x-request-id", self._request_id),
-            (b"openai-processing-ms", b"%d" % ((monotonic() - self._began) * 1000)),
+            (b"openai-processing-ms", b"%d" % ((monotonic() - self._stay.since) * 1000)),
             (b"x-headgate-model", header_value(served.model)),
             (b"x-headgate-provider", header_value(served.provider)),
             (b"x-headgate-attempts", b"%d" % served.attempts),

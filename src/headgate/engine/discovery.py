@@ -45,7 +45,12 @@ class Discovery:
                 raise
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), WAIT_S)
-        return plan(self.catalogue, model)
+        try:
+            return plan(self.catalogue, model)
+        except ModelNotFound as error:
+            if self._away:
+                error.message += f" (The model lists of {', '.join(sorted(self._away))} could not be had.)"
+            raise
 
     def refresh(self) -> asyncio.Task[None]:
         """Asks every provider that has a list; one round at a time."""
@@ -92,6 +97,8 @@ class Discovery:
                     error.message,
                 )
             self._away.add(reach.name)
+        except Exception:
+            log.exception("the model list of %s cannot be read", reach.name)
 
 
 def can_list(reach: Reach) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from time import monotonic
 from types import TracebackType
@@ -25,6 +25,7 @@ from headgate.errors import (
 from headgate.ledger.meter import Tab
 from headgate.types import Plan, Target
 from headgate.wire.base import Ask, Telling, TextWire, Wire
+from headgate.wire.conversation import AnyEvent
 from headgate.wire.gathered import gather
 from headgate.wire.vectors import VectorWire
 
@@ -151,8 +152,9 @@ class Attempts:
             if answer.status != 200:
                 raise reach.provider.failure(answer.status, answer.headers, await answer.read())
             if not ask.stream:
-                whole = translation.incoming(wire, out.wire, ask, await answer.read())
-                return Opened(reach, target, out.dropped, whole=whole)
+                body = await answer.read()
+                await self._leave()
+                return Opened(reach, target, out.dropped, whole=translation.incoming(wire, out.wire, ask, body))
             flow = Carried(answer, translation.passage(wire, out.wire, ask))
             return Opened(reach, target, out.dropped, head=await first(flow), flow=flow)
         finally:
@@ -172,17 +174,21 @@ class Attempts:
         events = reach.provider.respond(conversation)
         self._scope = aclosing(events)
         if not ask.stream:
-            reply = gather([event async for event in events])
+            reply = gather(await self._tab.waiting(all_of(events)))
             whole = translation.Incoming(wire.write_reply(reply), reply.usage, reply.model)
             return Opened(reach, target, (), whole=whole)
         flow = Told(events, Telling(wire.writer(ask)))
-        return Opened(reach, target, (), head=await first(flow), flow=flow)
+        return Opened(reach, target, (), head=await self._tab.waiting(first(flow)), flow=flow)
 
     async def _back_off(self, error: HeadgateError) -> None:
         """Full jitter; a provider that says it is overloaded gets longer, one that names a wait gets that."""
         wished = error.retry_after_s if isinstance(error, UpstreamError) else None
         base = BACKOFF_OVERLOADED_S if error.status_said == 503 else BACKOFF_S
         await asyncio.sleep(min(wished, 5.0) if wished is not None else random.uniform(0, base * self._tab.attempts))
+
+
+async def all_of(events: AsyncIterator[AnyEvent]) -> list[AnyEvent]:
+    return [event async for event in events]
 
 
 async def first(flow: Flow) -> bytes:

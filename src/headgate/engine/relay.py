@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import msgspec
 
 from headgate.engine.exchange import Exchange, Served
@@ -29,14 +27,13 @@ async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: 
 async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: Naming) -> None:
     sink = exchange.sink
     tab.first_token()
-    begun = monotonic()
     try:
         told = served(opened, tab, flow.model)
         await sink.begin(exchange.wire.stream_type, told)
         piece = opened.head
         while piece:
             await sink.write(naming(piece, told.model, ask.model))
-            piece = await flow.next()
+            piece = await tab.waiting(flow.next())
         if flow.failure is not None:
             flow.failure.message = opened.reach.provider.scrub(flow.failure.message)
             tab.broke(flow.failure)
@@ -44,7 +41,6 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
         await sink.end()
     finally:
         tab.usage = spent(flow, ask)
-        tab.upstream_s += monotonic() - begun
     if flow.failure is None:
         await flow.linger()
 

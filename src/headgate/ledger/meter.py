@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from headgate.errors import HeadgateError
+from headgate.errors import ClientLeft, HeadgateError
 from headgate.types import Caller, Record, Usage
+
+Answer = TypeVar("Answer")
 
 NOBODY = Caller(key_id="", name="")
 
@@ -76,6 +78,14 @@ class Tab:
             self._book.opened(self._record(0))
             self._written = True
 
+    async def waiting(self, answer: Awaitable[Answer]) -> Answer:
+        """Waits for a provider, and counts the time as its own."""
+        asked = monotonic()
+        try:
+            return await answer
+        finally:
+            self.upstream_s += monotonic() - asked
+
     def first_token(self) -> None:
         if self.first_token_s is None:
             self.first_token_s = monotonic() - self._began
@@ -108,7 +118,8 @@ class Tab:
         if isinstance(error, HeadgateError):
             self.status, self.error = error.status_said, error.code_said
         elif isinstance(error, asyncio.CancelledError):
-            self.status, self.error, self.partial = 499, "client_left", True
+            left = error.args == (ClientLeft.code,)
+            self.status, self.error, self.partial = (499, ClientLeft.code, True) if left else (503, "interrupted", True)
         else:
             self.status, self.error = 500, "internal_error"
 

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from headgate.config import Prefix
 from headgate.types import ModelCard, Target
 
-NEAR_AMONG = 2_000
-"""How many names at most are compared with a wrong one."""
+NEAR_AMONG = 200
+"""How many names at most are compared with a wrong one: those that begin alike first."""
+NEAR_CHARS = 50
 
 
 class Catalogue:
@@ -65,8 +66,9 @@ class Catalogue:
 
     def near(self, model: str) -> list[str]:
         """Up to three known names that resemble a wrong one."""
-        names = [*self.aliases, *self._known][:NEAR_AMONG]
-        return get_close_matches(model, names, n=3, cutoff=0.5)
+        start = model[:2].lower()
+        alike = sorted({*self.aliases, *self._known}, key=lambda name: name[:2].lower() != start)
+        return get_close_matches(model[:NEAR_CHARS], alike[:NEAR_AMONG], n=3, cutoff=0.5)
 
     def _named(self, name: str, target: Target) -> ModelCard:
         """What is known of a target's model, under the name that leads to it."""

@@ -106,7 +106,7 @@ def _reason(error: BaseException) -> str:
 def _open_sqlite(url: URL, statement_s: float) -> AsyncEngine:
     file = database_file(url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(file)
     engine = create_async_engine(
         url,
         connect_args={"timeout": LOCK_S, "isolation_level": None},
@@ -116,6 +116,16 @@ def _open_sqlite(url: URL, statement_s: float) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _tune_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Makes the file, and the folder where there is none, for this user's eyes only: it holds names and usage."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+    except OSError as error:
+        if not file.exists():
+            raise ConfigError(f"the database file {file} cannot be made: {error.strerror or error}") from None
 
 
 def _tune_sqlite(connection: Any, record: object) -> None:

@@ -64,9 +64,7 @@ def open_body(body: bytes) -> Fields:
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if body.count(b'"') != encode(fields).count(b'"'):  # a field that came twice is in `fields` once: its quotes tell
-        raise BadRequest(
-            "the body has a field twice: readers would differ about which counts"
-        )
+        raise BadRequest("the body has a field twice: readers would differ about which counts")
     return fields
 
 
@@ -240,7 +238,7 @@ class EventPassage(Passage):
             return b""
         events = self._splitter.feed(chunk)
         if self._begun and not _notable(events):
-            self.pieces += events.count(b"\n\n")
+            self.pieces += events.startswith(b"data:") + events.count(b"\n\ndata:")
             return events
         return self._open_events(events)
 

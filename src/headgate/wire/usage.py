@@ -9,6 +9,9 @@ import msgspec
 from headgate.types import Usage
 
 Count = int | float | None
+COUNT_MAX = 2**63 - 1
+COST_MAX = 9_000_000_000
+"""In USD: what 64 bits of nanodollars hold."""
 
 
 class _PromptDetails(msgspec.Struct):
@@ -39,7 +42,7 @@ def read_usage(usage: msgspec.Raw | bytes) -> Usage | None:
     """
     try:
         seen = _usage(usage)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ArithmeticError, ValueError):
         return None
     prompt = seen.prompt_tokens_details or _PromptDetails()
     completion = seen.completion_tokens_details or _CompletionDetails()
@@ -54,13 +57,13 @@ def read_usage(usage: msgspec.Raw | bytes) -> Usage | None:
     )
 
 
-def nano(usd: Decimal) -> int:
-    """US dollars as integer nanodollars, rounded half to even; never negative."""
-    return max(0, round(usd * 1_000_000_000))
+def nano(usd: Decimal) -> int | None:
+    """US dollars as integer nanodollars, rounded half to even. None for what is no price: nonsense is not believed."""
+    return round(usd * 1_000_000_000) if usd.is_finite() and 0 <= usd <= COST_MAX else None
 
 
 def _whole(count: Count) -> int:
-    return max(0, int(count)) if count else 0
+    return min(max(0, int(count)), COUNT_MAX) if count else 0
 
 
 class PromptTokensDetails(msgspec.Struct, frozen=True, omit_defaults=True):

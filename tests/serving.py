@@ -79,9 +79,10 @@ class Serving:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(self._address, timeout=START_S):
-                return True
-        except ConnectionRefusedError:
+            with socket.create_connection(self._address, timeout=START_S) as connection:
+                connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+                return connection.recv(12) == b"HTTP/1.1 200"
+        except (ConnectionRefusedError, ConnectionResetError):
             return False
 
     def _listen(self) -> None:

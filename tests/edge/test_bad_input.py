@@ -262,3 +262,20 @@ def test_a_field_that_comes_twice_is_refused(http: httpx.Client, fake: FakeUpstr
     assert answer.status_code == 400
     assert "twice" in answer.json()["error"]["message"]
     assert calls(fake) == []
+
+
+def test_more_dimensions_than_any_model_has_are_refused(http: httpx.Client) -> None:
+    answer = http.post("/v1/embeddings", json={"model": "echo", "input": "a", "dimensions": 5_000_000})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "dimensions"
+
+
+def test_more_fields_than_any_route_has_are_refused(http: httpx.Client) -> None:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "x"}], **{f"f{n}": n for n in range(1001)}}
+    assert http.post("/v1/chat/completions", json=body).status_code == 400
+
+
+def test_a_status_that_is_none_is_refused(gateway: RunningGateway) -> None:
+    headers = {"authorization": f"Bearer {gateway.owner_key}"}
+    answer = httpx.get(f"{gateway.url}/api/v1/admin/usage?status=99999999999999999999", headers=headers)
+    assert answer.status_code == 400

@@ -61,7 +61,7 @@ async def usage(
     key_id: str | None = None,
     model: str | None = None,
     provider: str | None = None,
-    status: int | None = None,
+    status: Annotated[int | None, Query(ge=0, le=999)] = None,
     since: Annotated[str | None, Query(description="Epoch seconds or ISO 8601, inclusive")] = None,
     until: Annotated[str | None, Query(description="The same, exclusive")] = None,
 ) -> UsageRows:

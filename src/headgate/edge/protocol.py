@@ -50,5 +50,18 @@ class JoinedWrites:
 class Protocol(HttpToolsProtocol):
     """What the server is started with (`http=`)."""
 
+    _upgrades = False
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._upgrades and not self.transport.is_closing():
+            self.send_400_response("Upgrade is not served with a body.")
+
+    def on_headers_complete(self) -> None:
+        """The parser stops behind the head of a request that asks for an upgrade (h2c, say): its body would be read as
+        the next request, so such a request is refused and the connection closed. RFC 9112 §11.2 on smuggling."""
+        super().on_headers_complete()
+        self._upgrades = self.parser.should_upgrade() and self.scope["method"] != "GET"

@@ -10,6 +10,9 @@ from headgate.edge.reply import JSON, Headers, Message, Send
 from headgate.engine.exchange import Served
 from headgate.errors import BodyTooLarge, ClientLeft
 
+VALUE_CHARS = 1024
+"""How much of a caller's or provider's word a header repeats."""
+
 
 class HttpSink:
     """Sends an answer through ASGI, with the headers that tell the truth about it."""
@@ -65,6 +68,7 @@ class HttpSink:
 
 def header_value(text: str) -> bytes:
     """Text as a header may carry it: printable ASCII, the rest percent-encoded."""
+    text = text[:VALUE_CHARS]
     if text.isascii() and text.isprintable():
         return text.encode()
     return quote(text, safe=" !\"#$&'()*+,/:;<=>?@[]^`{|}").encode()

@@ -137,7 +137,7 @@ class Attempts:
                 return await self._responding(reach, target)
             return await self._calling(reach, target)
         except UpstreamError as error:
-            error.message = reach.provider.scrub(error.message)
+            error.message = reach.told(error.message)
             raise
 
     async def _calling(self, reach: Reach, target: Target) -> Opened:

@@ -11,6 +11,9 @@ from headgate.providers.base import Provider
 from headgate.upstream.base import Call, Headers, Limits, Upstream
 from headgate.wire.base import Wire
 
+WORDS_CHARS = 2000
+"""How much of what a provider says of itself is passed on."""
+
 
 class Reach(msgspec.Struct, frozen=True):
     """One configured provider, ready to be called. `wires` are what it speaks, in order of preference."""
@@ -36,6 +39,10 @@ class Reach(msgspec.Struct, frozen=True):
         """Host and port of its server; an empty host where there is none."""
         url = urlsplit(self.provider.base_url)
         return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+    def told(self, text: str) -> str:
+        """A provider's own words, without what looks like a credential: first that, then cut, so that no half stays."""
+        return self.provider.scrub(text)[:WORDS_CHARS]
 
     def wire_for(self, asked: Wire) -> Wire:
         """The asked wire itself where the provider speaks it, else one of its family.

@@ -12,6 +12,8 @@ from headgate.ledger.meter import Tab
 from headgate.types import Usage
 from headgate.wire.base import Ask
 
+MODEL_CHARS = 512
+
 
 async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: Naming) -> None:
     """A failure after the first byte becomes an error event of the caller's dialect, and the stream has no end mark."""
@@ -35,7 +37,7 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
             await sink.write(naming(piece, told.model, ask.model))
             piece = await tab.waiting(flow.next())
         if flow.failure is not None:
-            flow.failure.message = opened.reach.provider.scrub(flow.failure.message)
+            flow.failure.message = opened.reach.told(flow.failure.message)
             tab.broke(flow.failure)
             await sink.write(exchange.wire.error_event(flow.failure, exchange.request_id))
         await sink.end()
@@ -46,7 +48,9 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
 
 
 def served(opened: Opened, tab: Tab, model: str) -> Served:
-    tab.served = model or opened.target.model
+    tab.served = opened.target.model
+    if model and model != opened.target.model:
+        tab.served = opened.reach.told(model)[:MODEL_CHARS]
     return Served(
         model=tab.served,
         provider=opened.target.provider,

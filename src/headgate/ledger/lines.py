@@ -68,7 +68,7 @@ def write(kind: bytes, record: Record) -> bytes:
     """One line with its end; what a caller or a provider said never makes it fail or grow past `LINE_BYTES`."""
     try:
         line = kind + _encode(record) + b"}\n"
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, ValueError, OverflowError):
         line = kind + _encode(_plain(record)) + b"}\n"
     return line if len(line) <= LINE_BYTES else kind + _encode(_plain(record)) + b"}\n"
 

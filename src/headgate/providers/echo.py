@@ -10,6 +10,7 @@ from struct import iter_unpack
 from time import time
 from uuid import uuid4
 
+from headgate.errors import BadRequest
 from headgate.providers.base import Provider
 from headgate.types import Usage
 from headgate.wire.conversation import AnyEvent, Conversation, Counted, Message, Started, Stopped, Text, TextDelta
@@ -17,6 +18,8 @@ from headgate.wire.vectors import EmbeddingReply, EmbeddingRequest
 
 DIMENSIONS = 16
 """The length of a vector where the caller names none."""
+NUMBERS_MAX = 1_000_000
+"""How many numbers one request gets: they are made while nobody else is answered."""
 
 _WORD = re.compile(r"\s*\S+(?:\s+$)?")
 
@@ -48,6 +51,8 @@ class Echo(Provider):
 
     def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
         size = request.dimensions or DIMENSIONS
+        if size * len(request.inputs) > NUMBERS_MAX:
+            raise BadRequest(f"echo makes at most {NUMBERS_MAX} numbers for one request", param="input")
         vectors = tuple(_vector(repr(text).encode(), size) for text in request.inputs)
         heard = sum(len(text.split()) if isinstance(text, str) else len(text) for text in request.inputs)
         return EmbeddingReply(model=request.model, vectors=vectors, usage=Usage(prompt=heard))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from headgate.wire.base import Ask, Written, encode
 from headgate.wire.openai import Envelope, OpenAIShape, open_body, read_body, unread
 from headgate.wire.vectors import (
     JUNK,
+    Dimensions,
     EmbeddingReply,
     EmbeddingRequest,
     Encoding,
@@ -35,7 +36,7 @@ class CreateEmbeddingRequest(msgspec.Struct, omit_defaults=True):
     """A text, a list of texts, the token ids of a text, or a list of such lists."""
     encoding_format: Encoding | None = None
     """`float` (default): lists of numbers; `base64`: little-endian 32-bit floats."""
-    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    dimensions: Dimensions | None = None
     user: str | None = None
 
 

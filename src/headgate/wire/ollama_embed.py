@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from headgate.types import Usage
 from headgate.wire.base import Ask, Look, Written, encode
 from headgate.wire.openai import open_body, read_body, unread
-from headgate.wire.vectors import JUNK, EmbeddingReply, EmbeddingRequest, TextVectorWire, matched
+from headgate.wire.vectors import JUNK, Dimensions, EmbeddingReply, EmbeddingRequest, TextVectorWire, matched
 
 
 class OllamaEmbedRequest(msgspec.Struct, omit_defaults=True):
@@ -17,7 +15,7 @@ class OllamaEmbedRequest(msgspec.Struct, omit_defaults=True):
 
     model: str
     input: str | list[str]
-    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    dimensions: Dimensions | None = None
     truncate: bool | None = None
     options: dict[str, object] | None = None
     keep_alive: str | float | None = None

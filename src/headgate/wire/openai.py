@@ -26,6 +26,10 @@ TokenLimit = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Choices = Annotated[int, msgspec.Meta(ge=1, le=128)]
 
 
+FIELDS_MAX = 1000
+"""Top-level fields of one body; documented routes have fewer than a hundred."""
+
+
 class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
@@ -65,6 +69,8 @@ def open_body(body: bytes) -> Fields:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if body.count(b'"') != encode(fields).count(b'"'):  # a field that came twice is in `fields` once: its quotes tell
         raise BadRequest("the body has a field twice: readers would differ about which counts")
+    if len(fields) > FIELDS_MAX:
+        raise BadRequest(f"the body has {len(fields)} fields; {FIELDS_MAX} are served")
     return fields
 
 
@@ -120,6 +126,7 @@ class _ErrorSeen(msgspec.Struct):
     message: str | None = None
     code: str | int | None = None
     type: str | None = None
+    detail: str | None = None
 
 
 _error = msgspec.json.Decoder(_ErrorSeen | str).decode
@@ -129,12 +136,13 @@ def failure_inside(raw: msgspec.Raw | bytes) -> UpstreamError:
     """An error object that came with a 200: the provider's own status, where its code is one, decides the kind."""
     try:
         seen = _error(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         seen = _ErrorSeen()
     if isinstance(seen, str):
         seen = _ErrorSeen(message=seen)
-    message = f"the provider failed: {(seen.message or 'it gave no reason')[:2000]}"
-    status = int(seen.code) if isinstance(seen.code, int) or (seen.code or "").isdecimal() else 0
+    message = f"the provider failed: {seen.message or seen.detail or 'it gave no reason'}"
+    code = str(seen.code)
+    status = int(code) if len(code) == 3 and code.isdecimal() else 0
     if status == 429 or "rate_limit" in f"{seen.code} {seen.type}":
         return UpstreamRateLimited(message, upstream_status=429)
     return UpstreamFailed(message, upstream_status=status)
@@ -238,7 +246,7 @@ class EventPassage(Passage):
             return b""
         events = self._splitter.feed(chunk)
         if self._begun and not _notable(events):
-            self.pieces += events.startswith(b"data:") + events.count(b"\n\ndata:")
+            self.pieces += events.count(b"\n\n")
             return events
         return self._open_events(events)
 
@@ -270,7 +278,11 @@ class EventPassage(Passage):
         read = sse.read(block)
         if not read:
             return self._begun and block.startswith(b":")
-        data = read[0][1].strip()
+        name, data = read[0]
+        data = data.strip()
+        if name == "error":
+            self.failure = failure_inside(data)
+            return False
         if data == b"[DONE]":
             self.ended = self._begun
             if not self._begun:
@@ -284,12 +296,14 @@ class EventPassage(Passage):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.failure = UpstreamProtocolError("an event of the provider's stream is not JSON of the expected shape")
             return False
-        if bytes(chunk.error) not in _NOTHING:
-            self.failure = failure_inside(chunk.error)
+        usage = read_usage(chunk.usage) if chunk.usage != _NULL else None
+        stops = [choice.finish_reason for choice in chunk.choices or ()]
+        said = bytes(chunk.error) not in _NOTHING
+        if said or "error" in stops or (chunk.choices is None and usage is None):
+            self.failure = failure_inside(chunk.error if said else data)
             return False
         self._begun = True
         self.model = self.model or chunk.model or ""
-        usage = read_usage(chunk.usage) if chunk.usage != _NULL else None
         if usage is not None:
             self.usage = usage
         for choice in chunk.choices or ():
@@ -301,14 +315,15 @@ class EventPassage(Passage):
 
 
 def _notable(events: bytes) -> bool:
+    """Whether any event here is more than one chunk of an answer, plain to see. When in doubt, it is."""
+    count = events.count(b"\n\n")
     return (
-        b'"error"' in events
+        events.startswith(b"data: {") + events.count(b"\n\ndata: {") != count
+        or events.count(b"}\n\n") != count
+        or events.count(b'"choices"') != count
+        or b'"error"' in events
         or b"[DONE]" in events
         or b'"finish_reason":"' in events
         or b'"finish_reason": "' in events
-        or events.startswith(b"\n")
-        or b"\n\n\n" in events
-        or b"data:\n" in events
-        or b"data: \n" in events
         or (b'"usage"' in events and events.count(b'"usage"') != events.count(b'"usage":null'))
     )

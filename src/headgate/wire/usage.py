@@ -9,9 +9,10 @@ import msgspec
 from headgate.types import Usage
 
 Count = int | float | None
-COUNT_MAX = 2**63 - 1
-COST_MAX = 9_000_000_000
-"""In USD: what 64 bits of nanodollars hold."""
+COUNT_MAX = 2**40
+"""Tokens of one request that are believed: a million such rows still add up in 64 bits."""
+COST_MAX = 1_000_000
+"""US dollars for one request that are believed."""
 
 
 class _PromptDetails(msgspec.Struct):
@@ -42,17 +43,17 @@ def read_usage(usage: msgspec.Raw | bytes) -> Usage | None:
     """
     try:
         seen = _usage(usage)
-    except (msgspec.DecodeError, ArithmeticError, ValueError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, ValueError):
         return None
     prompt = seen.prompt_tokens_details or _PromptDetails()
     completion = seen.completion_tokens_details or _CompletionDetails()
     cached = seen.prompt_cache_hit_tokens if prompt.cached_tokens is None else prompt.cached_tokens
     return Usage(
-        prompt=_whole(seen.prompt_tokens),
-        completion=_whole(seen.completion_tokens),
-        cached=_whole(cached),
-        cache_written=_whole(prompt.cache_write_tokens),
-        reasoning=_whole(completion.reasoning_tokens),
+        prompt=whole(seen.prompt_tokens),
+        completion=whole(seen.completion_tokens),
+        cached=whole(cached),
+        cache_written=whole(prompt.cache_write_tokens),
+        reasoning=whole(completion.reasoning_tokens),
         cost_nano=None if seen.cost is None else nano(seen.cost),
     )
 
@@ -62,7 +63,8 @@ def nano(usd: Decimal) -> int | None:
     return round(usd * 1_000_000_000) if usd.is_finite() and 0 <= usd <= COST_MAX else None
 
 
-def _whole(count: Count) -> int:
+def whole(count: Count) -> int:
+    """A count as a provider says it, within what can be believed."""
     return min(max(0, int(count)), COUNT_MAX) if count else 0
 
 

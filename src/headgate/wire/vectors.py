@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NoReturn
+from typing import Annotated, ClassVar, Literal, NoReturn
 
 import msgspec
 
@@ -16,6 +16,8 @@ from headgate.wire.openai import failure_inside, open_body
 Encoding = Literal["float", "base64"]
 Input = str | tuple[int, ...]
 Vector = Sequence[float]
+Dimensions = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+"""More than any embedding model has; without a bound one request could ask for all memory."""
 
 JUNK = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding an answer can raise."""

@@ -25,6 +25,7 @@ from headgate.wire.messages.answer_shapes import (
     ToolUseAnswer,
     UsageAnswer,
 )
+from headgate.wire.usage import Count, whole
 
 _STOPS: dict[str, Stop] = {
     "end_turn": "stop",
@@ -42,7 +43,6 @@ _REASONS: dict[Stop, StopReason] = {
     "pause": "pause_turn",
     "content_filter": "refusal",
 }
-Count = int | float | None
 
 
 class _DetailsSeen(msgspec.Struct):
@@ -65,19 +65,15 @@ class UsageSeen(msgspec.Struct):
     def usage(self, *, final: bool = True) -> Usage:
         """Anthropic's input tokens leave out what the prompt cache served or took; ours, as OpenAI's, hold all. A
         stream begins with a completion count that is not final: nothing has been said yet."""
-        cached, stored = _whole(self.cache_read_input_tokens), _whole(self.cache_creation_input_tokens)
+        cached, stored = whole(self.cache_read_input_tokens), whole(self.cache_creation_input_tokens)
         return Usage(
-            prompt=_whole(self.input_tokens) + cached + stored,
-            completion=_whole(self.output_tokens),
+            prompt=whole(self.input_tokens) + cached + stored,
+            completion=whole(self.output_tokens),
             cached=cached,
             cache_written=stored,
-            reasoning=_whole(self.output_tokens_details.thinking_tokens) if self.output_tokens_details else 0,
+            reasoning=whole(self.output_tokens_details.thinking_tokens) if self.output_tokens_details else 0,
             estimated=not final,
         )
-
-
-def _whole(count: Count) -> int:
-    return max(0, int(count)) if count else 0
 
 
 class CitationSeen(msgspec.Struct):

@@ -63,7 +63,7 @@ def write_event(error: HeadgateError, request_id: str) -> bytes:
 def read(seen: FailureSeen | None) -> UpstreamError:
     """A provider's error that came with a 200, whole or inside a stream."""
     seen = seen or FailureSeen()
-    message = f"the provider failed: {(seen.message or seen.type or 'it gave no reason')[:2000]}"
+    message = f"the provider failed: {seen.message or seen.type or 'it gave no reason'}"
     if seen.type == "rate_limit_error":
         return UpstreamRateLimited(message, upstream_status=429)
     return UpstreamFailed(message, upstream_status=529 if seen.type == "overloaded_error" else 0)

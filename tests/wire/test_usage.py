@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.errors import UpstreamError
 from headgate.types import Usage
 from headgate.wire.base import Ask
 from headgate.wire.chat import CHAT
@@ -35,3 +36,21 @@ def test_pieces_are_the_same_for_every_split_and_comments_are_none(every: int) -
     for start in range(0, len(stream), every):
         passage.feed(stream[start : start + every])
     assert passage.pieces == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[]}',
+        b'{"choices": [ ] ,"usage":null}',
+        b'{"choices":[{"index":0,"finish_reason": "error","message":{"content":"Hel"}}]}',
+    ],
+)
+def test_a_whole_answer_with_no_answer_in_it_is_a_failure(body: bytes) -> None:
+    with pytest.raises(UpstreamError):
+        CHAT.look(body)
+
+
+def test_a_text_about_errors_is_no_failure() -> None:
+    body = b'{"choices":[{"index":0,"finish_reason":"stop","message":{"content":"\\"finish_reason\\":\\"error\\""}}]}'
+    assert CHAT.look(body).usage is None

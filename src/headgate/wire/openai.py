@@ -157,6 +157,8 @@ class _Whole(msgspec.Struct):
 
 
 _whole_answer = msgspec.json.Decoder(_Whole).decode
+FAILED = re.compile(rb'"finish_reason"\s*:\s*"error"')
+"""A whole answer in which the provider gave up. Quotes inside strings are escaped, so that only a field is found."""
 _NOTHING = (b"null", b"false", b'""', b"{}")
 
 
@@ -192,8 +194,11 @@ class OpenAIShape(Wire):
             raise UpstreamProtocolError("the provider's answer is not JSON of the expected shape") from None
         if bytes(seen.error) not in _NOTHING:
             raise failure_inside(seen.error)
-        if not bytes(getattr(seen, self.result)).startswith(b"["):
-            raise UpstreamProtocolError(f"the provider's answer has no list of `{self.result}`")
+        start = bytes(memoryview(getattr(seen, self.result))[:64])
+        if not start.startswith(b"[") or start[1:].lstrip().startswith(b"]"):
+            raise UpstreamProtocolError(f"the provider's answer has nothing in its `{self.result}`")
+        if self.result == "choices" and FAILED.search(body):
+            raise failure_inside(body)
         return Look(usage=read_usage(seen.usage), model=seen.model or "")
 
     def error(self, error: HeadgateError, request_id: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -116,10 +116,12 @@ async def test_a_body_behind_an_upgrade_is_never_a_request(gateway: RunningGatew
         b"content-length: %d\r\n\r\n" % len(smuggled)
     )
     await writer.drain()
+    rest = b""
     async with asyncio.timeout(5):
         first = await reader.read(65536)
         writer.write(smuggled)
-        rest = await reader.read()
+        with suppress(ConnectionError):  # a connection closed over unread bytes ends in a reset
+            rest = await reader.read()
     writer.close()
     assert first.startswith(b"HTTP/1.1 400")
     assert b"200 OK" not in first + rest

@@ -4,7 +4,9 @@ HeadgateError
 ├── ConfigError                     start-up only: a setting is wrong; names its source and what was expected
 ├── CallerError                     the request is at fault; no other target would help
 │   ├── BadRequest              400
-│   │   └── BodyTooLarge        413
+│   │   ├── BodyTooLarge        413
+│   │   ├── HeadTooLarge        431
+│   │   └── RequestTooSlow      408  the request was not whole in time
 │   ├── NotAuthenticated        401
 │   ├── NotAllowed              403
 │   ├── NotFound                404
@@ -14,6 +16,8 @@ HeadgateError
 ├── HouseError                      headgate itself cannot serve just now
 │   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
 │   ├── WireNotServed           400  no target of the plan can carry what was asked
+│   ├── TooManyConnections      503  as many callers are connected as there may be
+│   ├── Interrupted             503  headgate stops, and the time for answers that had begun is over
 │   ├── KeysUnavailable         503  an unknown key cannot be checked because the database does not answer
 │   ├── JournalUnavailable      503  nothing is served that could not be accounted for
 │   ├── StorageUnavailable      503  the database or Redis does not answer, is locked, full or read-only: try again
@@ -91,6 +95,16 @@ class BodyTooLarge(BadRequest):
     code = "request_too_large"
 
 
+class HeadTooLarge(BadRequest):
+    status = 431
+    code = "request_headers_too_large"
+
+
+class RequestTooSlow(BadRequest):
+    status = 408
+    code = "request_timeout"
+
+
 class NotAuthenticated(CallerError):
     status = 401
     code = "invalid_api_key"
@@ -154,6 +168,18 @@ class WireNotServed(HouseError):
     type = "invalid_request_error"
     level = logging.INFO
     elsewhere = True
+
+
+class TooManyConnections(HouseError):
+    code = "too_many_connections"
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", b"1")]
+
+
+class Interrupted(HouseError):
+    code = "interrupted"
 
 
 class KeysUnavailable(HouseError):

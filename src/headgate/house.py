@@ -14,6 +14,7 @@ from headgate.access.repository import KeyRepository
 from headgate.config import Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
+from headgate.edge.drain import Drain
 from headgate.edge.health import Health
 from headgate.edge.loopback import LoopbackOnly
 from headgate.edge.reply import Receive, Scope, Send
@@ -160,9 +161,9 @@ class Rooms:
         return self.upstreams[transport]
 
     def _doors(self) -> None:
-        self.health = Health(
-            {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}, self.metrics.render
-        )
+        self.drain = Drain(self.config.server.grace_s)
+        checks = {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}
+        self.health = Health(checks, self.metrics.render, self.drain)
         self.plane = DataPlane(self.gateway, self.health, Deferred(self._control), self.config.server.body_limit)
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
 
@@ -180,6 +181,7 @@ class Rooms:
         self.metrics.start()
         self.discovery.start()
         self.plane.departures.start()
+        self.drain.start()
         for notice in self.notices:
             log.warning("%s", notice)
         self._announce()

@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "headgate"
 
 FLOORS: dict[str, int] = {
-    "types": 1, "errors": 1, "config": 1,
+    "types": 1, "errors": 1, "config": 1, "outbox": 1,
     "wire": 2, "upstream": 2, "storage": 2, "telemetry": 2, "migrations": 2,
     "access": 3, "routing": 3, "ledger": 3, "providers": 3, "plugins": 3,
     "engine": 4,
@@ -41,13 +41,13 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiosqlite": ("storage/",),
     "asyncpg": ("storage/",),
     "redis": ("storage/redis.py",),
-    "httptools": ("upstream/",),
+    "httptools": ("upstream/", "edge/protocol.py"),
     "pyqwest": ("upstream/",),
     "fastapi": ("control/",),
     "starlette": ("control/",),
     "prometheus_client": ("telemetry/",),
     "opentelemetry": ("telemetry/",),
-    "uvicorn": ("cli/", "edge/protocol.py", "testing/"),
+    "uvicorn": ("cli/", "edge/protocol.py", "edge/connections.py", "testing/"),
     "yaml": ("config/settings.py", "cli/"),
     "dotenv": ("config/settings.py",),
     "click": ("cli/",),

@@ -69,6 +69,38 @@ def test_an_open_stream_finishes_after_sigterm(tmp_path: Path, fake: FakeUpstrea
     assert (row["status"], row["completion"], row["error"]) == (200, 30, "")
 
 
+def test_after_sigterm_it_is_not_ready_but_still_serves(tmp_path: Path) -> None:
+    (tmp_path / "headgate.yaml").write_text("server: {grace_s: 5}\n")
+    with serving(tmp_path, KEYS) as server:
+        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        server.terminate()
+        server.await_said("asked to stop")
+        ready = httpx.get(f"{server.url}/health/ready")
+        answered = ask(server)
+        server.terminate()
+        assert server.wait() == 0
+    assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+    assert answered.status_code == 200
+
+
+def test_a_stream_that_is_open_when_the_drain_time_ends_says_so(tmp_path: Path, fake: FakeUpstream) -> None:
+    fake.script(Answer(text="word " * 1000, pacing=Pacing(tokens_per_s=20)))
+    (tmp_path / "headgate.yaml").write_text("server: {grace_s: 0.01, drain_s: 1}\n")
+    body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"authorization": f"Bearer {CALLER_KEY}"}
+    with serving(tmp_path, environ_for(fake) | KEYS) as server:
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, headers=headers) as answer:
+            lines = answer.iter_lines()
+            next(line for line in lines if "word" in line)
+            server.terminate()
+            after = [line for line in lines if line]
+        assert server.wait() == 0
+    assert json.loads(after[-1].removeprefix("data: "))["error"]["code"] == "interrupted"
+    (row,) = json.loads(run(tmp_path, "usage", "--format", "json"))
+    assert (row["status"], row["error"]) == (503, "interrupted")
+    assert row["completion"] > 0
+
+
 def test_sigkill_under_load_loses_no_request_and_doubles_none(
     tmp_path: Path, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,5 +123,5 @@ async def test_a_body_behind_an_upgrade_is_never_a_request(gateway: RunningGatew
         with suppress(ConnectionError):  # a connection closed over unread bytes ends in a reset
             rest = await reader.read()
     writer.close()
-    assert first.startswith(b"HTTP/1.1 400")
+    assert first.startswith(b"HTTP/1.1 401")
     assert b"200 OK" not in first + rest

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NOT_STARTED = 3
 """The exit status when the start failed; the log has said why."""
-KEEP_ALIVE_S = 75
-"""Longer than the usual 60 s of load balancers: they close idle connections, not we under their next request."""
 
 
 @click.command()
@@ -89,16 +87,17 @@ def start_many(decided: Config, flags: dict[str, object]) -> None:
 
 def habits(server: Server) -> dict[str, Any]:
     """What uvicorn is told in either case."""
+    from headgate.edge.protocol import protocol
+
     return {
         "loop": "uvloop",
-        "http": "headgate.edge.protocol:Protocol",
+        "http": protocol(server),
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
-        "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": ceil(server.drain_s),
     }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Port = Annotated[int, Meta(ge=0, le=65535, title="a port from 0 to 65535")]
 Count = Annotated[int, Meta(ge=1, le=1024, title="a whole number from 1 to 1024")]
+Connections = Annotated[int, Meta(ge=1, le=1_000_000, title="a whole number from 1 to 1000000")]
 Seconds = Annotated[float, Meta(gt=0, le=86400, title="a number of seconds above 0, at most 86400")]
 Milliseconds = Annotated[int, Meta(ge=1, le=60000, title="a whole number of milliseconds from 1 to 60000")]
 AuthMode = Annotated[
@@ -32,8 +33,19 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Count = 1
     body_limit: Size = msgspec.field(default_factory=lambda: Size("32MiB"))
     """The largest request body, in bytes."""
+    grace_s: Seconds = 1.0
+    """How long new connections are still taken after SIGTERM, while `/health/ready` says no."""
     drain_s: Seconds = 30.0
-    """How long open requests may go on after SIGTERM."""
+    """How long open requests may go on after that."""
+    connections: Connections = 10_000
+    """Clients at once, in each process; never more than half of the descriptors that the system allows."""
+    idle_s: Seconds = 75.0
+    """How long a connection may wait for its next request: longer than the usual 60 s of load balancers, so that they
+    close it, and not we under their next request."""
+    request_s: Seconds = 20.0
+    """How long a request may take to arrive; 500 bytes of it give a second more."""
+    write_s: Seconds = 30.0
+    """How long a client may leave unread what an answer needs room for."""
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from headgate.edge.reply import Receive, Scope, Send, new_request_id, said_heade
 from headgate.edge.sink import Body, HttpSink
 from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
-from headgate.errors import HeadgateError, InternalError, MethodNotAllowed
+from headgate.errors import HeadgateError, InternalError, Interrupted, MethodNotAllowed
 from headgate.wire.base import encode
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class DataPlane:
             await self._fail(error, exchange, send)
         except asyncio.CancelledError:
             if not stay.left:
+                await self._fail(Interrupted("headgate stops; ask again"), exchange, send)
                 raise
         except Exception:
             log.exception("request %s failed", exchange.request_id)
@@ -86,8 +87,12 @@ class DataPlane:
         )
 
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:
-        if not exchange.sink.begun:
+        sink = exchange.sink
+        if not sink.begun:
             await send_error(send, error, exchange.wire, exchange.route, exchange.request_id)
+        elif not sink.ended:
+            await sink.write(exchange.wire.error_event(error, exchange.request_id))
+            await sink.end()
 
 
 def asks_for_websocket(scope: Scope) -> bool:

@@ -8,6 +8,7 @@ from time import monotonic
 import msgspec
 
 from headgate import __version__
+from headgate.edge.drain import Drain
 from headgate.edge.reply import Scope, Send, new_request_id, send_error, send_json
 from headgate.errors import HeadgateError, MethodNotAllowed
 from headgate.wire.base import encode
@@ -32,10 +33,11 @@ class Report(msgspec.Struct):
 
 
 class Health:
-    """`live` is true while the process answers; `ready` only while all its parts answer too."""
+    """`live` is true while the process answers; `ready` only while all its parts answer too and it is to stay."""
 
-    def __init__(self, checks: Mapping[str, Check], metrics: Callable[[], tuple[bytes, str]]) -> None:
+    def __init__(self, checks: Mapping[str, Check], metrics: Callable[[], tuple[bytes, str]], drain: Drain) -> None:
         self._checks = checks
+        self._drain = drain
         self._metrics = metrics
         self.pages: dict[str, Page] = {
             "/health/live": read_only(self.live),
@@ -64,7 +66,8 @@ class Health:
     async def _report(self) -> Report:
         components = [await self._component(name, check) for name, check in self._checks.items()]
         well = all(component.status == "ok" for component in components)
-        return Report("ok" if well else "degraded", __version__, components)
+        status = "draining" if self._drain.draining else "ok" if well else "degraded"
+        return Report(status, __version__, components)
 
     async def _component(self, name: str, check: Check) -> Component:
         began = monotonic()

@@ -1,67 +1,395 @@
-"""uvicorn's HTTP protocol with one habit changed: an answer's head waits for its body and leaves in the same write."""
+"""One client's connection: HTTP/1.1 bytes in, requests to the application, answers out. What uvicorn serves with."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import re
+from collections import deque
+from functools import lru_cache, partial
+from math import inf
+from time import monotonic
+from typing import Any, cast
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.config import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
 
-HEAD = b"HTTP/1.1 "
+from headgate.config import Server
+from headgate.edge.connections import Connections, connections_of
+from headgate.edge.turn import Turn, plain_answer
+from headgate.errors import BadRequest, HeadgateError, HeadTooLarge, RequestTooSlow, TooManyConnections
+
+HEAD_BYTES = 64 * 1024
+"""The largest head of a request."""
+HELD_BYTES = 64 * 1024
+"""Bytes that wait, of a body for the application or of answers for the kernel, before somebody has to wait."""
+LINGER_S = 2.0
+"""How long a client that sends on is listened to after its answer, so that a reset does not take the answer away."""
+
+LIMITS = Server()
+REQUEST_RATE = 500.0
+"""Bytes of a request that give it a second more to arrive."""
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]+")
+_NOTED = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length"))
 
 
-class JoinedWrites:
-    """A transport that holds back an answer's head until the next write, or the end of the loop's round at the latest.
+class Protocol(asyncio.Protocol):
+    """What the server is started with (`http=`): uvicorn makes one for each connection.
 
-    A system call less for every whole answer, and no segment of its own for the head.
+    Requests are answered in the order in which they came. One that breaks the rules of HTTP ends the connection:
+    nobody can know where the next one would begin (RFC 9112 §11.2). A limit that passes ends it too.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head = b""
+    __slots__ = (
+        "_all", "_app", "_barren", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_noted", "_out",
+        "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state", "_transport", "_turn",
+        "_under_way", "_url",
+    )  # fmt: skip
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-            self._transport.write(data)
-        elif data.startswith(HEAD):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-
-class Protocol(HttpToolsProtocol):
-    """What the server is started with (`http=`)."""
-
-    _upgrades = False
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        limits: Server = LIMITS,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._app = config.loaded_app
+        self._all: Connections = connections_of(server_state, _loop or asyncio.get_running_loop(), limits)
+        self._state = app_state
+        self._parser = HttpRequestParser(self)
+        self._turn: Turn | None = None
+        """The request that is being answered."""
+        self._queue: deque[Turn] = deque()
+        """Requests that came behind it."""
+        self._incoming: Turn | None = None
+        """The request whose body is being received."""
+        self._under_way = False
+        """A request has begun and is not whole."""
+        self._since = 0.0
+        """When the unfinished request began; 0 while there is none."""
+        self._received = 0
+        self._barren = 0
+        """Bytes since the last that became a body or ended a request: headers, chunk extensions, trailers."""
+        self._reading = True
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._full_at = inf
+        """Since when the client does not take what is sent."""
+        self._room: asyncio.Future[None] | None = None
+        self._ending = False
+        """Nothing that the client sends is heard any more."""
+        self._due = inf
+        """When an idle or ending connection is over."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self._transport = cast(asyncio.Transport, transport)
+        self._common = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": get_local_addr(self._transport),
+            "client": get_remote_addr(self._transport),
+            "scheme": "https" if is_ssl(self._transport) else "http",
+            "root_path": "",
+        }
+        self._all.state.connections.add(cast(Any, self))
+        self._due = monotonic() + self._all.limits.idle_s
+        if not self._all.enter(self):
+            self._refuse(TooManyConnections("too many connections; come again in a moment"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.state.connections.discard(cast(Any, self))
+        self._all.leave(self)
+        self._ending = True
+        self._out.clear()
+        for turn in (self._turn, self._incoming):
+            if turn is not None:
+                turn.leave()
+        self._queue.clear()
+        self._make_room()
+
+    def eof_received(self) -> None:
+        """A client that has said all it has to say is gone: nothing that calls a model half-closes on purpose."""
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._upgrades and not self.transport.is_closing():
-            self.send_400_response("Upgrade is not served with a body.")
+        if self._ending:
+            return
+        self._barren += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._receive_unupgraded(data[upgrade.args[0] :])
+        except HttpParserError as error:
+            broken = error.__context__
+            self._refuse(broken if isinstance(broken, HeadgateError) else BadRequest(f"this is not HTTP/1.1: {error}"))
+        if self._under_way:
+            if not self._since:
+                self._since = monotonic()
+            self._received += len(data)
+            if self._barren > HEAD_BYTES and not self._ending:
+                self._refuse(HeadTooLarge(f"the request's headers are larger than {HEAD_BYTES} bytes"))
+
+    def on_message_begin(self) -> None:
+        self._under_way = True
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._noted: dict[bytes, bytes] = {}
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._incoming is not None:
+            return
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in _NOTED:
+            if name in self._noted:
+                raise BadRequest(f"the header {name.decode()} comes twice")
+            self._noted[name] = value
 
     def on_headers_complete(self) -> None:
-        """The parser stops behind the head of a request that asks for an upgrade (h2c, say): its body would be read as
-        the next request, so such a request is refused and the connection closed. RFC 9112 §11.2 on smuggling."""
-        super().on_headers_complete()
-        self._upgrades = self.parser.should_upgrade() and self.scope["method"] != "GET"
+        parser, noted = self._parser, self._noted
+        version, method = parser.get_http_version(), parser.get_method()
+        check_head(version, method, noted)
+        path, raw_path, query = split_target(self._url)
+        scope = self._common | {
+            "method": method.decode(),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+        }
+        if self._state:
+            scope["state"] = self._state.copy()
+        turn = Turn(
+            self,
+            scope,
+            keep_alive=parser.should_keep_alive(),
+            expects=noted.get(b"expect", b"").lower() == b"100-continue",
+        )
+        if version == "1.0":
+            scope["http_version"] = version
+            turn.be_old()
+        self._incoming = turn
+        if self._turn is None:
+            self._begin(turn)
+        else:
+            self._queue.append(turn)
+            self.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        self._barren = 0
+        if self._incoming is not None:
+            self._incoming.give(body)
+            if self._incoming.held > HELD_BYTES:
+                self.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._incoming is not None and not self._parser.should_upgrade():
+            self._message_over()
+
+    def _message_over(self) -> None:
+        turn, self._incoming = self._incoming, None
+        self._under_way = False
+        self._since = 0.0
+        self._received = self._barren = 0
+        if turn is not None:
+            turn.complete()
+
+    def _receive_unupgraded(self, rest: bytes) -> None:
+        """No upgrade is served here, and a server may ignore one (RFC 9110 §7.8); but the parser stops behind its head.
+        The body is read by a parser that is told of its length only. Java's client asks for h2c with every request."""
+        if self._incoming is None:
+            return
+        self._incoming.keep_alive = False
+        length, coding = self._noted.get(b"content-length"), self._noted.get(b"transfer-encoding")
+        framing = b"transfer-encoding: chunked" if coding is not None else b"content-length: " + (length or b"0")
+        self._parser = HttpRequestParser(_Rest(self))
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        if rest and self._incoming is not None:
+            try:
+                self._parser.feed_data(rest)
+            except HttpParserError as error:
+                self._refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
+
+    def _begin(self, turn: Turn) -> None:
+        self._turn = turn
+        self._due = inf
+        tasks = self._all.state.tasks
+        task = self._all.loop.create_task(turn.run(self._app, tasks))
+        turn.task = task
+        tasks.add(task)
+
+    def over(self, turn: Turn) -> None:
+        """An answer is whole."""
+        self._all.state.total_requests += 1
+        self._turn = None
+        if turn.keep_alive and not self._ending:
+            if self._queue:
+                self._begin(self._queue.popleft())
+            else:
+                self._due = monotonic() + self._all.limits.idle_s
+                self.resume_reading()
+        elif self._incoming is turn:
+            self._linger()
+        else:
+            self.close()
+
+    @property
+    def date(self) -> list[tuple[bytes, bytes]]:
+        """Headers that every answer has: the date, which uvicorn brings up to date each second."""
+        return self._all.state.default_headers
+
+    @property
+    def full(self) -> bool:
+        """The client does not take what is sent: wait for `room`."""
+        return self._room is not None
+
+    async def room(self) -> None:
+        """Waits until the client has taken enough, or is gone."""
+        if self._room is not None:
+            await asyncio.shield(self._room)
+
+    def write(self, data: bytes) -> None:
+        """Sends at the end of the loop's round, earlier only where much waits."""
+        if not self._out:
+            self._all.outbox.add(self.flush)
+        self._out.append(data)
+        self._out_size += len(data)
+        if self._out_size > HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands to the kernel what was written."""
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            self._out_size = 0
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Ends the connection once everything that was written is with the client, or its time to read is over."""
+        self.flush()
+        self._ending = True
+        self._due = monotonic() + self._all.limits.write_s
+        self._transport.close()
+
+    def shutdown(self) -> None:
+        """uvicorn is about to stop: answers that have begun go on, nothing new begins."""
+        if self._turn is None:
+            self.close()
+        else:
+            self._turn.keep_alive = False
+            self._queue.clear()
+
+    def pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            if self._since:
+                self._since = monotonic()
+                self._received = 0
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self._full_at = monotonic()
+        self._room = self._all.loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._full_at = inf
+        self._make_room()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def look(self, now: float) -> None:
+        limits = self._all.limits
+        if now - self._full_at > limits.write_s:
+            self._transport.abort()
+        elif self._ending or not self._under_way:
+            if now > self._due:
+                self._transport.abort()
+        elif self._reading and self._since:
+            allowed_s = limits.request_s + self._received / REQUEST_RATE
+            if now - self._since > allowed_s:
+                self._refuse(RequestTooSlow(f"the request was not whole within {allowed_s:.0f} s"))
+
+    def _refuse(self, error: HeadgateError) -> None:
+        """Ends the connection over what came last. An answer to an earlier request still goes out whole."""
+        turn = self._turn
+        self._queue.clear()
+        if turn is None or (turn is self._incoming and not turn.begun):
+            if turn is not None:
+                turn.leave()
+            self.write(plain_answer(error, self.date))
+            self._linger()
+        elif turn is self._incoming:
+            turn.leave()
+            self.close()
+        else:
+            turn.keep_alive = False
+            self._ending = True
+
+    def _linger(self) -> None:
+        """Closes our side, and the whole once the client has read it: an answer is lost if a reset overtakes it."""
+        self.flush()
+        self._ending = True
+        self._due = monotonic() + LINGER_S
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.resume_reading()
+
+
+def protocol(limits: Server) -> type[asyncio.Protocol]:
+    """What uvicorn is given as `http`: makes connections with these limits."""
+    return cast(type[asyncio.Protocol], partial(Protocol, limits=limits))
+
+
+class _Rest:
+    """What the parser of an upgrade's body reports to."""
+
+    def __init__(self, connection: Protocol) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection._message_over
+
+
+def check_head(version: str, method: bytes, noted: dict[bytes, bytes]) -> None:
+    """Refuses a request's head that two servers might read differently. Raises `BadRequest`.
+
+    RFC 9112 §3.2 (one `host` in HTTP/1.1), §6.1 (no transfer coding in HTTP/1.0).
+    """
+    host = noted.get(b"host")
+    if version == "1.1":
+        if host is None:
+            raise BadRequest("the header host is missing")
+    elif version != "1.0":
+        raise BadRequest(f"HTTP {version} is not served; expected HTTP/1.1")
+    elif b"transfer-encoding" in noted:
+        raise BadRequest("HTTP/1.0 has no transfer-encoding")
+    if host and not _HOST.fullmatch(host):
+        raise BadRequest("the header host is not the name of a host")
+    if method == b"CONNECT":
+        raise BadRequest("CONNECT is not served")
+
+
+@lru_cache(64)
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """A request target's path (decoded), path (as it came) and query. Raises `BadRequest` where it has no path."""
+    try:
+        url = parse_url(target)
+        path = url.path.decode("ascii")
+    except (HttpParserError, AttributeError, UnicodeDecodeError):
+        raise BadRequest("the request's target is not a path") from None
+    return unquote(path) if "%" in path else path, url.path, url.query or b""

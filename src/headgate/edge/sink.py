@@ -17,17 +17,18 @@ VALUE_CHARS = 1024
 class HttpSink:
     """Sends an answer through ASGI, with the headers that tell the truth about it."""
 
-    __slots__ = ("_request_id", "_send", "_stay", "begun")
+    __slots__ = ("_request_id", "_send", "_stay", "begun", "ended")
 
     def __init__(self, send: Send, request_id: str, stay: Stay) -> None:
         self._send = send
         self._request_id = request_id.encode()
         self._stay = stay
         self.begun = False
+        self.ended = False
 
     async def whole(self, body: bytes, served: Served) -> None:
         headers = [JSON, (b"content-length", b"%d" % len(body)), *self._headers(served)]
-        self.begun = True
+        self.begun = self.ended = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         self._stay.over()
         await self._send({"type": "http.response.body", "body": body})
@@ -46,6 +47,7 @@ class HttpSink:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
+        self.ended = True
         self._stay.over()
         await self._send({"type": "http.response.body", "body": b""})
 

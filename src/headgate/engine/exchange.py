@@ -22,9 +22,11 @@ class Served(msgspec.Struct, frozen=True):
 
 
 class Sink(Protocol):
-    """Where an answer goes. `begun` turns true with the first byte; after that no other answer is possible."""
+    """Where an answer goes. `begun` turns true with the first byte: after that no other answer is possible; `ended`
+    with the last one."""
 
     begun: bool
+    ended: bool
 
     async def whole(self, body: bytes, served: Served) -> None:
         """Sends a whole answer."""

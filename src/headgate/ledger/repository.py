@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import chain
@@ -21,9 +21,9 @@ from headgate.storage.session import Database
 from headgate.types import Record, Usage
 
 PAGE_MAX = 1000
-TOGETHER = 100
+TOGETHER = (256, 64, 16, 4, 1)
 """Rows of one statement on SQLite, whose driver lets go of the interpreter once a statement: with one for each row,
-every row would wait for the threads that answer requests, and they for it."""
+every row would wait for the threads that answer requests, and they for it. Few sizes, so that all stay prepared."""
 DAY_US = 86_400_000_000
 _CURSOR = re.compile(r"(-?\d{1,19}) (.+)", re.S)
 
@@ -77,14 +77,15 @@ class UsageRepository:
         """Inserts those that are not there yet, by request id, in one transaction."""
         if not records:
             return
-        rows = [_row(record) for record in records]
         async with self._database.begin() as connection:
-            whole = len(rows) - len(rows) % TOGETHER if connection.dialect.name == "sqlite" else 0
-            for start in range(0, whole, TOGETHER):
-                values = tuple(chain.from_iterable(rows[start : start + TOGETHER]))
-                await connection.exec_driver_sql(_insert(connection.dialect, TOGETHER), values)
-            if whole < len(rows):
-                await connection.exec_driver_sql(_insert(connection.dialect), rows[whole:])
+            sqlite = connection.dialect.name == "sqlite"
+            for part in _parts(records):
+                rows = [_row(record) for record in part]
+                if sqlite:
+                    rows_at_once = tuple(chain.from_iterable(rows))
+                    await connection.exec_driver_sql(_insert(connection.dialect, len(rows)), rows_at_once)
+                else:
+                    await connection.exec_driver_sql(_insert(connection.dialect), rows)
 
     async def page(self, wanted: UsageFilter, limit: int, cursor: str | None = None) -> UsagePage:
         """At most `limit` (1…1000) rows from `cursor` on. Raises `BadRequest` (`limit`, `cursor`)."""
@@ -122,6 +123,15 @@ def moment(said: str, param: str) -> int:
         return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise BadRequest(f"{param} is no time; expected epoch seconds or ISO 8601", param=param) from None
+
+
+def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The records in parts of the sizes of `TOGETHER`, the largest first."""
+    start = 0
+    for size in TOGETHER:
+        while len(records) - start >= size:
+            yield records[start : start + size]
+            start += size
 
 
 @cache

@@ -17,8 +17,10 @@ from headgate.ledger.journal import Journal
 from headgate.ledger.segment import Segment, orphans
 from headgate.types import Record
 
-CHUNK_BYTES = 2 * lines.LINE_BYTES
-"""Read at once: about 600 lines, 2 ms of the event loop's time."""
+PIECE_BYTES = 2 * lines.LINE_BYTES
+"""Decoded at once: about 600 lines, 1 ms of the event loop's time."""
+CHUNK_BYTES = 8 * PIECE_BYTES
+"""Read at once, and shipped in one transaction: about 2,000 finished requests."""
 BATCH = 500
 ADOPT_S = 5.0
 """How often the segments of dead processes are looked for."""
@@ -158,13 +160,27 @@ class Shipper:
                     segment.taken = end
                 break
             taken = chunk[:whole] or chunk
-            records, damaged = finished(taken)
+            records, damaged = await self._decoded(taken, finished)
             refused = await self._add(records)
             self.damage.keep(segment.path.name, [*damaged, *refused])
             segment.taken += len(taken)
             shipped += len(records)
             await asyncio.sleep(0)
         return shipped
+
+    async def _decoded(self, taken: bytes, finished: lines.Finished) -> tuple[list[Record], list[bytes]]:
+        """What `finished` makes of a chunk, a piece at a time: requests are answered between them."""
+        records: list[Record] = []
+        damaged: list[bytes] = []
+        start = 0
+        while start < len(taken):
+            end = taken.rfind(b"\n", start, start + PIECE_BYTES) + 1 or taken.find(b"\n", start) + 1 or len(taken)
+            more, junk = finished(taken[start:end])
+            records += more
+            damaged += junk
+            start = end
+            await asyncio.sleep(0)
+        return records, damaged
 
     async def _add(self, records: list[Record]) -> list[bytes]:
         """Adds rows; returns the lines of those that the database will never take, found by halving."""

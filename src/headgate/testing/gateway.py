@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from headgate.config import load
+from headgate.edge.protocol import protocol
 from headgate.house import House
 
 OWNER_KEY = "an-owner-key-for-tests-only"
@@ -54,7 +55,7 @@ def running(home: Path, environ: Mapping[str, str] | None = None, settings: str 
             uvicorn.Config(
                 house,
                 loop="uvloop",
-                http="headgate.edge.protocol:Protocol",
+                http=protocol(house.config.server),
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -6,6 +6,8 @@ import asyncio
 import select
 from typing import Protocol, cast
 
+from headgate.outbox import Outbox
+
 
 class Receiver(Protocol):
     """What a busy connection reports to."""
@@ -20,9 +22,11 @@ class Receiver(Protocol):
 class Connection(asyncio.Protocol):
     """A transport, idle or busy with one answer. Bytes that come while it is idle end it: nobody asked for them."""
 
-    __slots__ = ("_poll", "_transport", "closed", "expires", "full", "receiver")
+    __slots__ = ("_outbox", "_poll", "_posted", "_transport", "closed", "expires", "full", "receiver")
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._posted = b""
         self.receiver: Receiver | None = None
         self.expires = 0.0
         """When an idle connection is too old, on the monotonic clock."""
@@ -36,12 +40,18 @@ class Connection(asyncio.Protocol):
         """May another request go out? Asks the kernel, so that a close or stray bytes not yet seen count too."""
         return not self.closed and not self._poll.poll(0)
 
+    def post(self, data: bytes) -> None:
+        """Sends at the end of the loop's round: how a small request leaves. Nothing else may wait to be sent."""
+        self._posted = data
+        self._outbox.add(self._flush)
+
     def write(self, data: bytes | memoryview) -> None:
+        """Sends now, or as soon as the kernel takes more."""
         self._transport.write(data)
 
     def all_sent(self) -> bool:
-        """Has the kernel taken everything that was written?"""
-        return not self._transport.get_write_buffer_size()
+        """Has the kernel taken everything that was posted or written?"""
+        return not self._posted and not self._transport.get_write_buffer_size()
 
     def pause(self) -> None:
         self._transport.pause_reading()
@@ -78,6 +88,11 @@ class Connection(asyncio.Protocol):
         self.full = False
         if self.receiver is not None:
             self.receiver.drained()
+
+    def _flush(self) -> None:
+        data, self._posted = self._posted, b""
+        if data and not self.closed:
+            self._transport.write(data)
 
     def _over(self, *, reset: bool) -> None:
         self.closed = True

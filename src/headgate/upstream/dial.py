@@ -7,10 +7,12 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 from time import monotonic
 
+from headgate.outbox import Outbox
 from headgate.upstream.connection import Connection
 from headgate.upstream.request import Place
 
@@ -67,6 +69,7 @@ class Dialler:
         self._ca_file = ca_file
         self._addresses = addresses or Addresses()
         self._context: ssl.SSLContext | None = None
+        self._outbox: Outbox | None = None
 
     async def dial(self, place: Place) -> Connection:
         """The first connection that comes about. Raises `OSError`: the first failure, when all fail."""
@@ -95,8 +98,10 @@ class Dialler:
 
     async def _single(self, address: str, place: Place) -> Connection:
         loop = asyncio.get_running_loop()
+        if self._outbox is None:
+            self._outbox = Outbox(loop)
         _, connection = await loop.create_connection(
-            Connection,
+            partial(Connection, self._outbox),
             address,
             place.port,
             ssl=self._tls() if place.tls else None,

@@ -117,7 +117,7 @@ class LeanAnswer(Incoming):
         self._client.enter(self)
         try:
             if len(call.body) <= PIECE_BYTES:
-                self._connection.write(request + call.body)
+                self._connection.post(request + call.body)
             else:
                 await self._send(request)
             self._limit(limits.first_byte_s)

@@ -164,7 +164,9 @@ class Rooms:
         self.drain = Drain(self.config.server.grace_s)
         checks = {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}
         self.health = Health(checks, self.metrics.render, self.drain)
-        self.plane = DataPlane(self.gateway, self.health, Deferred(self._control), self.config.server.body_limit)
+        self.plane = DataPlane(
+            self.gateway, self.health, self.drain, Deferred(self._control), self.config.server.body_limit
+        )
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
 
     def _control(self) -> App:

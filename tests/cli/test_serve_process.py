@@ -80,7 +80,7 @@ def test_after_sigterm_it_is_not_ready_but_still_serves(tmp_path: Path) -> None:
         server.terminate()
         assert server.wait() == 0
     assert (ready.status_code, ready.json()["status"]) == (503, "draining")
-    assert answered.status_code == 200
+    assert (answered.status_code, answered.headers["connection"]) == (200, "close")
 
 
 def test_a_stream_that_is_open_when_the_drain_time_ends_says_so(tmp_path: Path, fake: FakeUpstream) -> None:

@@ -9,10 +9,11 @@ from time import time_ns
 
 from headgate.edge.deferred import App
 from headgate.edge.departure import Departures, Stay
+from headgate.edge.drain import Drain
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Health
 from headgate.edge.models import Listing
-from headgate.edge.reply import Receive, Scope, Send, new_request_id, said_headers, send_error, send_json
+from headgate.edge.reply import Message, Receive, Scope, Send, new_request_id, said_headers, send_error, send_json
 from headgate.edge.sink import Body, HttpSink
 from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 class DataPlane:
     """Answers the inference routes, the model list, health and metrics; everything else goes to the control plane."""
 
-    def __init__(self, gateway: Gateway, health: Health, control: App, body_limit: int) -> None:
+    def __init__(self, gateway: Gateway, health: Health, drain: Drain, control: App, body_limit: int) -> None:
         self._gateway = gateway
+        self._drain = drain
         self._control = control
         self._body_limit = body_limit
         self._listing = Listing(gateway.gate, gateway.models)
@@ -35,6 +37,8 @@ class DataPlane:
         self._pages = {**health.pages, **dict.fromkeys(MODELS, self._listing.all)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._drain.draining:
+            send = last_on_its_connection(send)
         if scope["type"] == "websocket":
             await refuse_upgrade(receive, send)
         elif scope["method"] == "GET" and asks_for_websocket(scope):
@@ -93,6 +97,17 @@ class DataPlane:
         elif not sink.ended:
             await sink.write(exchange.wire.error_event(error, exchange.request_id))
             await sink.end()
+
+
+def last_on_its_connection(send: Send) -> Send:
+    """Tells the client to connect anew for its next request: who waits on an idle connection would be cut off."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return closing
 
 
 def asks_for_websocket(scope: Scope) -> bool:

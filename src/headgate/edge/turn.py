@@ -16,6 +16,7 @@ log = logging.getLogger("headgate.edge")
 
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 _BODILESS = (204, 304)
+_field = b": ".join
 _LEFT: Message = {"type": "http.disconnect"}
 _END = b"0\r\n\r\n"
 
@@ -157,13 +158,11 @@ class Turn:
 
     def _send_head(self, status: int, headers: Headers) -> None:
         lines = [_STATUS.get(status) or b"HTTP/1.1 %d " % status]
-        closes = False
-        for name, value in (*self._line.date, *headers):
-            lines.append(name + b": " + value)
-            if name == b"content-length":
-                self._promised = int(value)
-            elif name == b"connection":
-                closes = b"close" in value.lower()
+        lines += map(_field, self._line.date)
+        lines += map(_field, headers)
+        said = dict(headers)
+        self._promised = int(said.get(b"content-length", -1))
+        closes = b"close" in said.get(b"connection", b"").lower()
         self.keep_alive = self.keep_alive and self._whole and not closes
         if self._scope["method"] == "HEAD" or status in _BODILESS:
             self._promised = 0
@@ -206,6 +205,6 @@ def head(lines: list[bytes]) -> bytes:
 def plain_answer(error: HeadgateError, date: Headers) -> bytes:
     """A whole answer, after which the connection closes, to what never became a request."""
     body = error_body(error, "")
-    lines = [_STATUS[error.status_said], *(name + b": " + value for name, value in (*date, *error.headers))]
+    lines = [_STATUS[error.status_said], *map(_field, date), *map(_field, error.headers)]
     lines += [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"]
     return head(lines) + body

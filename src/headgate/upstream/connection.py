@@ -22,9 +22,10 @@ class Receiver(Protocol):
 class Connection(asyncio.Protocol):
     """A transport, idle or busy with one answer. Bytes that come while it is idle end it: nobody asked for them."""
 
-    __slots__ = ("_outbox", "_poll", "_posted", "_transport", "closed", "expires", "full", "receiver")
+    __slots__ = ("_outbox", "_poll", "_posted", "_transport", "closed", "expires", "full", "loop", "receiver")
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+        self.loop = loop
         self._outbox = outbox
         self._posted = b""
         self.receiver: Receiver | None = None

@@ -101,7 +101,7 @@ class Dialler:
         if self._outbox is None:
             self._outbox = Outbox(loop)
         _, connection = await loop.create_connection(
-            partial(Connection, self._outbox),
+            partial(Connection, loop, self._outbox),
             address,
             place.port,
             ssl=self._tls() if place.tls else None,

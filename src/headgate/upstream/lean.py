@@ -179,7 +179,7 @@ class LeanAnswer(Incoming):
 
     def _news(self) -> asyncio.Future[None]:
         """Done when bytes came, the connection ended, a limit is over, or there is room to send."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._connection.loop.create_future()
         return self._waiter
 
     def _wake(self) -> None:

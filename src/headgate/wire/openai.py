@@ -197,7 +197,7 @@ class OpenAIShape(Wire):
         start = bytes(memoryview(getattr(seen, self.result))[:64])
         if not start.startswith(b"[") or start[1:].lstrip().startswith(b"]"):
             raise UpstreamProtocolError(f"the provider's answer has nothing in its `{self.result}`")
-        if self.result == "choices" and FAILED.search(body):
+        if b'"error"' in body and self.result == "choices" and FAILED.search(body):
             raise failure_inside(body)
         return Look(usage=read_usage(seen.usage), model=seen.model or "")
 

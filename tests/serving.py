@@ -58,6 +58,18 @@ class Serving:
             assert monotonic() < until, f"it does not serve:\n{self.said}"
             pause.wait(0.02)
 
+    def await_refusal(self) -> None:
+        """Raises `AssertionError` when `END_S` pass before it takes no more connections."""
+        pause = threading.Event()
+        until = monotonic() + END_S
+        while True:
+            try:
+                socket.create_connection(self._address, timeout=END_S).close()
+            except ConnectionError:
+                return
+            assert monotonic() < until, f"it still takes connections:\n{self.said}"
+            pause.wait(0.02)
+
     def terminate(self) -> None:
         """SIGTERM."""
         self._process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,22 @@ def test_after_sigterm_it_is_not_ready_but_still_serves(tmp_path: Path) -> None:
         assert server.wait() == 0
     assert (ready.status_code, ready.json()["status"]) == (503, "draining")
     assert (answered.status_code, answered.headers["connection"]) == (200, "close")
+
+
+def test_a_request_that_has_begun_is_answered_after_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "headgate.yaml").write_text("server: {grace_s: 0.01}\n")
+    with serving(tmp_path, KEYS) as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(b"GET /health/live HTTP/1.1\r\n")
+            server.await_answers()
+            server.terminate()
+            server.await_refusal()
+            client.sendall(b"host: x\r\n\r\n")
+            answer = client.makefile("rb").read()
+        assert server.wait() == 0
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
 
 
 def test_a_stream_that_is_open_when_the_drain_time_ends_says_so(tmp_path: Path, fake: FakeUpstream) -> None:

@@ -116,6 +116,17 @@ async def test_a_chunked_request_is_read(gateway: RunningGateway) -> None:
         assert b"chunked" in await client.rest()
 
 
+async def test_a_body_behind_another_request_may_come_in_pieces(gateway: RunningGateway) -> None:
+    said = echo(gateway, "x" * 200_000, "connection: close\r\n")
+    async with line(gateway) as client:
+        await client.say(echo(gateway, "one") + said[:1000])
+        first = await client.hear(b"}}")
+        await client.say(said[1000:])
+        heard = await client.rest()
+    assert b"one" in first
+    assert b"x" * 200_000 in heard
+
+
 async def test_an_answer_on_its_way_is_whole_before_junk_ends_the_connection(gateway: RunningGateway) -> None:
     async with line(gateway) as client:
         await client.say(echo(gateway, "whole", stream=True) + b"\x00\x01 this is not HTTP\r\n\r\n")

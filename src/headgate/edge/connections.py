@@ -41,12 +41,16 @@ class Connections:
         self._open: set[Watched] = set()
         self._rounds: asyncio.TimerHandle | None = None
 
-    def enter(self, connection: Watched) -> bool:
-        """Watches a connection until it leaves. Is there room for it?"""
+    @property
+    def crowd(self) -> float:
+        """Connections for each that there may be."""
+        return len(self._open) / self._most
+
+    def enter(self, connection: Watched) -> None:
+        """Watches a connection until it leaves."""
         self._open.add(connection)
         if self._rounds is None:
             self._rounds = self.loop.call_later(ROUND_S, self._round)
-        return len(self._open) <= self._most
 
     def leave(self, connection: Watched) -> None:
         self._open.discard(connection)

@@ -28,6 +28,8 @@ HELD_BYTES = 64 * 1024
 LINGER_S = 2.0
 """How long a client that sends on is listened to after its answer, so that a reset does not take the answer away."""
 
+CROWD = 1.25
+"""So many times the connections that there may be are told why they are refused; the rest is closed without a word."""
 LIMITS = Server()
 REQUEST_RATE = 500.0
 """Bytes of a request that give it a second more to arrive."""
@@ -43,9 +45,9 @@ class Protocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_all", "_app", "_barren", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_noted", "_out",
-        "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state", "_transport", "_turn",
-        "_under_way", "_url",
+        "_all", "_app", "_barren", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_last", "_noted",
+        "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state", "_transport",
+        "_turn", "_under_way", "_url",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +83,8 @@ class Protocol(asyncio.Protocol):
         self._full_at = inf
         """Since when the client does not take what is sent."""
         self._room: asyncio.Future[None] | None = None
+        self._last = False
+        """No request is taken but those that have begun."""
         self._ending = False
         """Nothing that the client sends is heard any more."""
         self._due = inf
@@ -99,7 +103,10 @@ class Protocol(asyncio.Protocol):
         }
         self._all.state.connections.add(cast(Any, self))
         self._due = monotonic() + self._all.limits.idle_s
-        if not self._all.enter(self):
+        self._all.enter(self)
+        if self._all.crowd > CROWD:
+            self._transport.abort()
+        elif self._all.crowd > 1:
             self._refuse(TooManyConnections("too many connections; come again in a moment"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -170,7 +177,7 @@ class Protocol(asyncio.Protocol):
         turn = Turn(
             self,
             scope,
-            keep_alive=parser.should_keep_alive(),
+            keep_alive=parser.should_keep_alive() and not self._last,
             expects=noted.get(b"expect", b"").lower() == b"100-continue",
         )
         if version == "1.0":
@@ -281,12 +288,14 @@ class Protocol(asyncio.Protocol):
         self._transport.close()
 
     def shutdown(self) -> None:
-        """uvicorn is about to stop: answers that have begun go on, nothing new begins."""
-        if self._turn is None:
+        """uvicorn is about to stop: requests that have begun are answered, nothing new begins."""
+        self._last = True
+        if self._turn is None and not self._under_way:
             self.close()
-        else:
+        elif self._turn is not None and not self._queue:
             self._turn.keep_alive = False
-            self._queue.clear()
+        elif self._queue:
+            self._queue[-1].keep_alive = False
 
     def pause_reading(self) -> None:
         if self._reading:

@@ -129,6 +129,8 @@ class Turn:
         while not (self._left or self._answered):
             if not self._told and (self._pieces or self._whole):
                 return self._message()
+            if not self._whole:
+                self._line.resume_reading()
             self._news = asyncio.get_running_loop().create_future()
             await self._news
         return _LEFT

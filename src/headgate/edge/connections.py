@@ -36,7 +36,7 @@ class Connections:
         self.state = state
         self.loop = loop
         self.limits = limits
-        self._most = min(limits.connections, descriptors() // 2 - SPARE)
+        self._most = room(limits)
         self.outbox = Outbox(loop)
         self._open: set[Watched] = set()
         self._rounds: asyncio.TimerHandle | None = None
@@ -60,6 +60,11 @@ class Connections:
         for connection in tuple(self._open):
             connection.look(now)
         self._rounds = self.loop.call_later(ROUND_S, self._round) if self._open else None
+
+
+def room(limits: Server) -> int:
+    """How many clients may be connected at once: a stream needs two descriptors, one for its provider."""
+    return min(limits.connections, descriptors() // 2 - SPARE)
 
 
 def descriptors() -> int:

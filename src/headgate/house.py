@@ -208,7 +208,7 @@ class Rooms:
             rest.callback(self.plane.departures.stop)
 
     def _announce(self) -> None:
-        ready = ", ".join(reach.name for reach in self.gateway.failover.reaches.values() if reach.set)
+        ready = ", ".join(reach.name for reach in self.gateway.failover.reaches.values() if reach.configured)
         log.info("headgate %s on %s: can call %s; state in %s", __version__, self._url(), ready, self.config.home)
 
     async def _welcome(self) -> None:

@@ -215,11 +215,6 @@ def test_a_stream_is_the_default() -> None:
     assert bytes(OLLAMA.write(Conversation("m", ())).fields["stream"]) == b"false"
 
 
-def test_the_callers_own_bound_is_seen() -> None:
-    assert OLLAMA.ask(b'{"model":"m","options":{"num_predict":7}}').max_completion == 7
-    assert OLLAMA.ask(b'{"model":"m","options":{"num_predict":-1}}').max_completion is None
-
-
 @pytest.mark.parametrize(
     ("start", "media_type"),
     [("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")],

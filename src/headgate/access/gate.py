@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from headgate.access.keys import digest, minted
 from headgate.access.known import KnownKeys
@@ -14,6 +14,7 @@ from headgate.types import Caller, Plan
 
 OPEN = Caller(key_id="open", name="open", role="caller")
 """Everybody, in the open mode: an owner still needs a key."""
+UNLIMITED = nullcontext()
 
 
 class Gate:
@@ -22,7 +23,6 @@ class Gate:
     def __init__(self, auth: Auth, keys: KeyRepository, bus: Bus) -> None:
         self._nobody = OPEN if auth.mode == "open" else None
         self._keys = KnownKeys(_configured(auth), keys, bus)
-        self.in_flight = 0
 
     async def start(self) -> None:
         """Loads all keys, and follows their changes. Raises `StorageUnavailable`."""
@@ -56,31 +56,14 @@ class Gate:
                 "this route needs an owner's key: the first-run key, HEADGATE_ADMIN_KEY, or a `keys create --owner`"
             )
 
-    def admit(self, caller: Caller, plan: Plan) -> Admission:
-        """The scope of one admitted request: the one place for limits."""
-        return Admission(self)
+    def admit(self, caller: Caller, plan: Plan) -> AbstractAsyncContextManager[None]:
+        """The scope of one admitted request: the one place for limits. Without any, it holds nothing."""
+        return UNLIMITED
 
     def _stranger(self, why: str) -> Caller:
         if self._nobody is None:
             raise NotAuthenticated(why)
         return self._nobody
-
-
-class Admission:
-    """One request inside. Leaving gives its place back."""
-
-    __slots__ = ("_gate",)
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    async def __aenter__(self) -> None:
-        self._gate.in_flight += 1
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._gate.in_flight -= 1
 
 
 def _configured(auth: Auth) -> dict[bytes, Caller]:

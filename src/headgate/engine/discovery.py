@@ -91,7 +91,7 @@ class Discovery:
         except UpstreamError as error:
             if reach.name not in self._away:
                 log.log(
-                    logging.INFO if reach.set else logging.DEBUG,
+                    logging.INFO if reach.configured else logging.DEBUG,
                     "the model list of %s cannot be had: %s",
                     reach.name,
                     error.message,

@@ -29,7 +29,7 @@ class Reach(msgspec.Struct, frozen=True):
         return self.provider.name
 
     @property
-    def set(self) -> bool:
+    def configured(self) -> bool:
         """Whether an operator said anything of it that makes it callable."""
         settings = self.provider.settings
         return bool(settings.key or settings.base_url or self.provider.responds)

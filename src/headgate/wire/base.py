@@ -25,7 +25,7 @@ class Ask(msgspec.Struct, frozen=True):
     """A request as far as the road needs it: a few fields read, the rest undecoded.
 
     `body` is what the client sent, byte for byte. `stream` says that an event stream was asked for; `counts` that the
-    client itself asked to see the usage in it. `max_completion` is the caller's own bound on completion tokens.
+    client itself asked to see the usage in it.
     """
 
     model: str
@@ -34,7 +34,6 @@ class Ask(msgspec.Struct, frozen=True):
     stream: bool = False
     counts: bool = False
     choices: int = 1
-    max_completion: int | None = None
 
 
 class Look(msgspec.Struct, frozen=True):

@@ -184,7 +184,6 @@ class OpenAIShape(Wire):
             stream=bool(seen.stream),
             counts=bool(seen.stream_options and seen.stream_options.include_usage),
             choices=seen.n or 1,
-            max_completion=seen.max_completion_tokens or seen.max_tokens,
         )
 
     def look(self, body: bytes) -> Look:

@@ -25,14 +25,7 @@ class Messages(TextWire):
     def ask(self, body: bytes) -> Ask:
         fields = open_body(body)
         seen = read_body(_envelope, body)
-        return Ask(
-            model=seen.model,
-            body=body,
-            fields=fields,
-            stream=bool(seen.stream),
-            counts=True,
-            max_completion=seen.max_tokens,
-        )
+        return Ask(model=seen.model, body=body, fields=fields, stream=bool(seen.stream), counts=True)
 
     def look(self, body: bytes) -> Look:
         return answers.look(body)

@@ -199,7 +199,6 @@ class MessagesReader(Reader):
 _START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"'
-_END = b"}}\n\n"
 
 
 class MessagesWriter(Writer):

@@ -23,15 +23,7 @@ class Ollama(TextWire):
 
     def ask(self, body: bytes) -> Ask:
         seen = read_body(_decode, body)
-        limit = seen.options.num_predict if seen.options else None
-        return Ask(
-            model=seen.model,
-            body=body,
-            fields=open_body(body),
-            stream=seen.stream is not False,
-            counts=True,
-            max_completion=limit if limit and limit > 0 else None,
-        )
+        return Ask(model=seen.model, body=body, fields=open_body(body), stream=seen.stream is not False, counts=True)
 
     def look(self, body: bytes) -> Look:
         answer = answers.open_answer(body)

@@ -114,9 +114,10 @@ class Plugin(Provider):
         """What a plug-in raised. An HTTP client's error that carries its response is read as that response."""
         if isinstance(error, UpstreamError):
             return self._said(error)
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
         if isinstance(status, int) and status >= 400:
-            return self.failure(status, _header_bytes(error), b"")
+            return self.failure(status, _header_bytes(response), b"")
         return UpstreamFailed(self.scrub(f"the plug-in `{self.name}` failed: {type(error).__name__}: {error}")[:2000])
 
     def _said(self, error: UpstreamError) -> UpstreamError:
@@ -139,6 +140,6 @@ def _as_chunk(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "object": "chat.completion.chunk", "choices": choices}
 
 
-def _header_bytes(error: Exception) -> Mapping[bytes, bytes]:
-    headers = getattr(error.response, "headers", {})  # type: ignore[attr-defined]
+def _header_bytes(response: object) -> Mapping[bytes, bytes]:
+    headers = getattr(response, "headers", {})
     return {str(name).lower().encode(): str(value).encode() for name, value in dict(headers).items()}

@@ -49,7 +49,7 @@ class Envelope(msgspec.Struct):
 
 _NULL = msgspec.Raw(b"null")
 _fields = msgspec.json.Decoder(Fields).decode
-_PATH = re.compile(r"^(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?$", re.S)
+_PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$", re.S)
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
@@ -76,7 +76,7 @@ def open_body(body: bytes) -> Fields:
 
 def bad_request(error: msgspec.ValidationError) -> BadRequest:
     """The caller's view of a failed validation: the message without the library's path, the path as `param`."""
-    message, path = _PATH.match(str(error)).groups()  # type: ignore[union-attr]
+    message, path, *_ = [*_PATH.split(str(error), maxsplit=1), ""]
     if missing := _MISSING.search(message):
         path = f"{path}.{missing[1]}" if path else missing[1]
     field = path or None

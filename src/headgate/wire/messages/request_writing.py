@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -52,7 +52,12 @@ from headgate.wire.messages.request_shapes import (
 from headgate.wire.messages.thinking import Thought, plan, sampling
 from headgate.wire.openai import open_body
 
-_CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
+_CHOICES: dict[str, Literal["auto", "any", "tool", "none"]] = {
+    "auto": "auto",
+    "none": "none",
+    "required": "any",
+    "tool": "tool",
+}
 Block = TypeVar("Block", bound=AnyBlock)
 _FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -127,9 +132,9 @@ def _write_choice(conversation: Conversation) -> ToolChoiceOption | None:
     choice, single = conversation.tool_choice, conversation.settings.parallel_tools is False
     if not conversation.tools or (choice is None and not single):
         return None
-    kind = _CHOICES[choice.mode] if choice else "auto"
+    kind = _CHOICES[choice.mode if choice else "auto"]
     return ToolChoiceOption(
-        kind,  # type: ignore[arg-type]
+        kind,
         (choice.name or None) if choice else None,
         True if single and kind != "none" else None,
     )

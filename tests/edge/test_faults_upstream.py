@@ -131,15 +131,13 @@ def test_what_is_no_answer_is_never_a_200(
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("fault", "stream"), [(Junk("error"), False), (Junk("error"), True), (ErrorEvent(0), True)])
 @pytest.mark.usefixtures("quick_retries")
 def test_an_error_object_under_a_200_is_a_failure(
-    http: httpx.Client, gateway: RunningGateway, fake: FakeUpstream, model: str
+    http: httpx.Client, gateway: RunningGateway, fake: FakeUpstream, fault: Fault, stream: bool, model: str
 ) -> None:
-    fake.fault(Junk("error"), times=9)
-    assert refused(http.post("/v1/chat/completions", json=ask(model, False)), gateway) == FAILED
-    fake.clear()
-    fake.fault(ErrorEvent(0), times=9)
-    assert refused(http.post("/v1/chat/completions", json=ask(model, True)), gateway) == FAILED
+    fake.fault(fault, times=9)
+    assert refused(http.post("/v1/chat/completions", json=ask(model, stream)), gateway) == FAILED
     assert len(calls(fake)) == 3
 
 

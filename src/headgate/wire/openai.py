@@ -11,7 +11,6 @@ import msgspec
 from headgate.errors import (
     BadRequest,
     HeadgateError,
-    StreamCut,
     UpstreamError,
     UpstreamFailed,
     UpstreamProtocolError,
@@ -19,6 +18,7 @@ from headgate.errors import (
 )
 from headgate.wire import sse
 from headgate.wire.base import Ask, Fields, Look, Passage, TextWire, Wire, encode
+from headgate.wire.streams import EventPassage
 from headgate.wire.usage import read_usage
 
 Body = TypeVar("Body")
@@ -162,6 +162,22 @@ FAILED = re.compile(rb'"finish_reason"\s*:\s*"error"')
 _NOTHING = (b"null", b"false", b'""', b"{}")
 
 
+def look_at(body: bytes, result: str = "choices") -> Look:
+    """As `Wire.look`, for an answer that lies in the field `result`."""
+    try:
+        seen = _whole_answer(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamProtocolError("the provider's answer is not JSON of the expected shape") from None
+    if bytes(seen.error) not in _NOTHING:
+        raise failure_inside(seen.error)
+    start = bytes(memoryview(getattr(seen, result))[:64])
+    if not start.startswith(b"[") or start[1:].lstrip().startswith(b"]"):
+        raise UpstreamProtocolError(f"the provider's answer has nothing in its `{result}`")
+    if b'"error"' in body and result == "choices" and FAILED.search(body):
+        raise failure_inside(body)
+    return Look(usage=read_usage(seen.usage), model=seen.model or "")
+
+
 class OpenAIShape(Wire):
     """What OpenAI's wires do alike. Subclasses state `envelope`, and `result`: the field that holds the answer."""
 
@@ -187,18 +203,7 @@ class OpenAIShape(Wire):
         )
 
     def look(self, body: bytes) -> Look:
-        try:
-            seen = _whole_answer(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise UpstreamProtocolError("the provider's answer is not JSON of the expected shape") from None
-        if bytes(seen.error) not in _NOTHING:
-            raise failure_inside(seen.error)
-        start = bytes(memoryview(getattr(seen, self.result))[:64])
-        if not start.startswith(b"[") or start[1:].lstrip().startswith(b"]"):
-            raise UpstreamProtocolError(f"the provider's answer has nothing in its `{self.result}`")
-        if b'"error"' in body and self.result == "choices" and FAILED.search(body):
-            raise failure_inside(body)
-        return Look(usage=read_usage(seen.usage), model=seen.model or "")
+        return look_at(body, self.result)
 
     def error(self, error: HeadgateError, request_id: str) -> bytes:
         return error_body(error, request_id)
@@ -216,7 +221,7 @@ class OpenAIWire(OpenAIShape, TextWire):
     """A text wire whose streams are OpenAI's."""
 
     def passage(self, ask: Ask) -> Passage:
-        return EventPassage(ask)
+        return ChunkPassage(ask)
 
 
 class _ChunkChoice(msgspec.Struct):
@@ -234,79 +239,63 @@ class _Chunk(msgspec.Struct):
 _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-class EventPassage(Passage):
-    """Follows a stream of chunks whose bytes pass. Only events that matter are opened: the first, those with usage, an
-    error or a finish reason, and those that a client must not see (comments before the first event, empty frames, the
-    usage that only we had asked for)."""
+class ChunkPassage(EventPassage):
+    """Opens the events with usage, an error or a finish reason, and those that a client must not see (comments before
+    the first event, empty frames, the usage that only we had asked for)."""
+
+    piece = b"\n\n"
 
     def __init__(self, ask: Ask) -> None:
-        self._splitter = sse.Splitter()
+        super().__init__(look_at)
         self._counts = ask.counts
         self._unfinished = set(range(ask.choices))
-        self._begun = False
-
-    def feed(self, chunk: bytes) -> bytes:
-        if self.failure or self.ended:
-            return b""
-        events = self._splitter.feed(chunk)
-        if self._begun and not _notable(events):
-            self.pieces += events.count(b"\n\n")
-            return events
-        return self._open_events(events)
 
     def finish(self) -> bytes:
-        out = b""
-        if rest := self._splitter.finish().strip():
-            out = self._open_events(rest + b"\n\n")
-            if isinstance(self.failure, UpstreamProtocolError):
-                self.failure = None
+        out = super().finish()
         if self.failure or self.ended:
             return out
-        if self._begun and not self._unfinished:
-            self.ended = True
-            return out + sse.DONE
-        self.failure = StreamCut("the provider's stream ended before its own end mark")
-        return out
+        self.ended = True
+        return out + sse.DONE
 
-    def _open_events(self, events: bytes) -> bytes:
-        out = []
-        for block in events.split(b"\n\n"):
-            block = block.strip(b"\n")
-            if block and self._passes(block):
-                out.append(block)
-            if self.failure or self.ended:
-                break
-        return b"\n\n".join([*out, b""]) if out else b""
+    def complete(self) -> bool:
+        return self.begun and not self._unfinished
 
-    def _passes(self, block: bytes) -> bool:
-        read = sse.read(block)
-        if not read:
-            return self._begun and block.startswith(b":")
-        name, data = read[0]
+    def notable(self, events: bytes) -> bool:
+        """Whether any event here is more than one chunk of an answer, plain to see."""
+        count = events.count(b"\n\n")
+        return (
+            events.startswith(b"data: {") + events.count(b"\n\ndata: {") != count
+            or events.count(b"}\n\n") != count
+            or events.count(b'"choices"') != count
+            or b'"error"' in events
+            or b"[DONE]" in events
+            or b'"finish_reason":"' in events
+            or b'"finish_reason": "' in events
+            or (b'"usage"' in events and events.count(b'"usage"') != events.count(b'"usage":null'))
+        )
+
+    def passes(self, name: str, data: bytes) -> bool:
         data = data.strip()
         if name == "error":
-            self.failure = failure_inside(data)
-            return False
+            raise failure_inside(data)
         if data == b"[DONE]":
-            self.ended = self._begun
-            if not self._begun:
-                self.failure = UpstreamProtocolError("the provider's stream has no event in it")
-            return self._begun
+            if not self.begun:
+                raise UpstreamProtocolError("the provider's stream has no event in it")
+            self.ended = True
+            return True
         return bool(data) and self._chunk_passes(data)
 
     def _chunk_passes(self, data: bytes) -> bool:
         try:
             chunk = _chunk(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.failure = UpstreamProtocolError("an event of the provider's stream is not JSON of the expected shape")
-            return False
+            raise UpstreamProtocolError("an event of the provider's stream is not JSON of the expected shape") from None
         usage = read_usage(chunk.usage) if chunk.usage != _NULL else None
         stops = [choice.finish_reason for choice in chunk.choices or ()]
         said = bytes(chunk.error) not in _NOTHING
         if said or "error" in stops or (chunk.choices is None and usage is None):
-            self.failure = failure_inside(chunk.error if said else data)
-            return False
-        self._begun = True
+            raise failure_inside(chunk.error if said else data)
+        self.begun = True
         self.model = self.model or chunk.model or ""
         if usage is not None:
             self.usage = usage
@@ -316,18 +305,3 @@ class EventPassage(Passage):
         if chunk.choices:
             self.pieces += 1
         return bool(chunk.choices) or usage is None or self._counts
-
-
-def _notable(events: bytes) -> bool:
-    """Whether any event here is more than one chunk of an answer, plain to see. When in doubt, it is."""
-    count = events.count(b"\n\n")
-    return (
-        events.startswith(b"data: {") + events.count(b"\n\ndata: {") != count
-        or events.count(b"}\n\n") != count
-        or events.count(b'"choices"') != count
-        or b'"error"' in events
-        or b"[DONE]" in events
-        or b'"finish_reason":"' in events
-        or b'"finish_reason": "' in events
-        or (b'"usage"' in events and events.count(b'"usage"') != events.count(b'"usage":null'))
-    )

@@ -13,6 +13,14 @@ BOM = b"\xef\xbb\xbf"
 DONE = b"data: [DONE]\n\n"
 
 
+class Unframed(UpstreamProtocolError):
+    """A JSON object stands where an event should: `body` is a whole answer, most often an error with a 200."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("the provider answered with one JSON object where a stream was asked for")
+        self.body = body
+
+
 class Splitter:
     """Cuts a byte stream at event ends. Line ends become LF, a leading byte-order mark goes; nothing else changes.
 
@@ -84,7 +92,10 @@ _FIELD = re.compile(rb"^(data|event):[ ]?(.*)$", re.M)
 
 
 def read(events: bytes) -> list[tuple[str, bytes]]:
-    """Reads whole events (`Splitter` output) into (event name, data); comments and events without data go."""
+    """Reads whole events (`Splitter` output) into (event name, data); comments and events without data go.
+
+    Raises `Unframed`.
+    """
     found = []
     for block in events.split(b"\n\n"):
         if block.startswith(b"data: ") and b"\n" not in block:
@@ -93,7 +104,14 @@ def read(events: bytes) -> list[tuple[str, bytes]]:
             name, data = _read_fields(block)
             if data:
                 found.append((name, b"\n".join(data)))
+            elif block.lstrip().startswith(b"{"):
+                raise Unframed(block)
     return found
+
+
+def data(events: bytes) -> list[bytes]:
+    """The data of whole events, whatever their names. Raises `Unframed`."""
+    return [data for _, data in read(events)]
 
 
 def _read_fields(block: bytes) -> tuple[str, list[bytes]]:

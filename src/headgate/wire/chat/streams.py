@@ -6,9 +6,9 @@ import time
 
 import msgspec
 
-from headgate.errors import StreamCut, UpstreamError, UpstreamFailed, UpstreamProtocolError
+from headgate.errors import UpstreamFailed, UpstreamProtocolError
 from headgate.wire import sse
-from headgate.wire.base import Ask, Reader, Writer, encode
+from headgate.wire.base import Ask, Writer, encode
 from headgate.wire.chat import reasoning
 from headgate.wire.chat.answers import (
     FINISH_REASONS,
@@ -34,7 +34,8 @@ from headgate.wire.conversation import (
     ThinkingDelta,
     ToolCallStarted,
 )
-from headgate.wire.openai import failure_inside
+from headgate.wire.openai import failure_inside, look_at
+from headgate.wire.streams import EventReader
 from headgate.wire.usage import read_usage, write_usage
 
 
@@ -71,48 +72,20 @@ class _Course:
         self.stopped = False
 
 
-class ChatReader(Reader):
+class ChatReader(EventReader):
     """Reads chunks of any provider that imitates OpenAI's."""
 
     def __init__(self) -> None:
-        self.failure: UpstreamError | None = None
-        self._splitter = sse.Splitter()
+        super().__init__(look_at)
         self._courses: dict[int, _Course] = {}
         self._id = ""
         self._started = False
-        self.ended = False
 
-    def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.failure or self.ended:
-            return []
-        try:
-            found = sse.read(self._splitter.feed(chunk))
-        except UpstreamProtocolError as error:
-            self.failure = error
-            return []
-        events: list[AnyEvent] = []
-        for _, data in found:
-            self._read(data, events)
-            if self.failure or self.ended:
-                break
-        return events
+    def complete(self) -> bool:
+        return bool(self._courses) and all(course.stopped for course in self._courses.values())
 
-    def finish(self) -> list[AnyEvent]:
-        events: list[AnyEvent] = []
-        if self.failure or self.ended:
-            return events
-        for _, data in sse.read(self._splitter.finish()):
-            self._read(data, events)
-        if isinstance(self.failure, UpstreamProtocolError):
-            self.failure = None
-        if self.failure or self.ended:
-            return events
-        if not self._courses or not all(course.stopped for course in self._courses.values()):
-            self.failure = StreamCut("the provider's stream ended before its own end mark")
-        return events
-
-    def _read(self, data: bytes, events: list[AnyEvent]) -> None:
-        data = data.strip()
+    def read(self, frame: bytes, events: list[AnyEvent]) -> None:
+        data = frame.strip()
         if not data:
             return
         if data == b"[DONE]":
@@ -121,11 +94,9 @@ class ChatReader(Reader):
         try:
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.failure = UpstreamProtocolError(f"an event of the provider's stream is no chunk: {error}")
-            return
+            raise UpstreamProtocolError(f"an event of the provider's stream is no chunk: {error}") from None
         if chunk.error != _NULL and bytes(chunk.error) not in _NO_ERRORS:
-            self.failure = failure_inside(chunk.error)
-            return
+            raise failure_inside(chunk.error)
         if not self._started and chunk.choices:
             self._started = True
             self._id = chunk.id or ""
@@ -137,9 +108,9 @@ class ChatReader(Reader):
 
     def _end(self, events: list[AnyEvent]) -> None:
         """`[DONE]` is the provider's word that all was said, even where it gave no finish reason."""
-        self.ended = True
         if not self._courses:
-            self.failure = UpstreamProtocolError("the provider's stream has no event in it")
+            raise UpstreamProtocolError("the provider's stream has no event in it")
+        self.ended = True
         for index, course in self._courses.items():
             if not course.stopped:
                 events.append(Stopped(read_stop("stop", bool(course.ids)), index))
@@ -160,8 +131,7 @@ class ChatReader(Reader):
             self._read_rest(said, course, index, events)
         if choice.finish_reason and not course.stopped:
             if choice.finish_reason == "error":
-                self.failure = UpstreamFailed("the provider failed while it answered, and gave no reason")
-                return
+                raise UpstreamFailed("the provider failed while it answered, and gave no reason")
             course.stopped = True
             events.append(Stopped(read_stop(choice.finish_reason, bool(course.ids)), index))
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headgate.errors import StreamCut, UpstreamError, UpstreamFailed, UpstreamProtocolError
+from headgate.errors import UpstreamFailed, UpstreamProtocolError
 from headgate.wire import sse
-from headgate.wire.base import Ask, Reader, Writer, encode
+from headgate.wire.base import Ask, Writer, encode
 from headgate.wire.completions.shapes import Completion, CompletionChoice, FinishReason
 from headgate.wire.conversation import (
     AnyEvent,
@@ -25,7 +25,8 @@ from headgate.wire.conversation import (
     Text,
     TextDelta,
 )
-from headgate.wire.openai import failure_inside
+from headgate.wire.openai import failure_inside, look_at
+from headgate.wire.streams import EventReader
 from headgate.wire.usage import read_usage, write_usage
 
 _FINISH_REASONS: dict[Stop, FinishReason] = {
@@ -98,48 +99,22 @@ def _made_id() -> str:
     return f"cmpl-{uuid.uuid4().hex}"
 
 
-class ChunkReader(Reader):
+class ChunkReader(EventReader):
     """Reads `text_completion` chunks."""
 
     def __init__(self) -> None:
-        self._splitter = sse.Splitter()
+        super().__init__(look_at)
         self._stopped: dict[int, bool] = {}
 
-    def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.failure or self.ended:
-            return []
-        try:
-            return self._read(self._splitter.feed(chunk))
-        except UpstreamProtocolError as error:
-            self.failure = error
-            return []
+    def complete(self) -> bool:
+        return bool(self._stopped) and all(self._stopped.values())
 
-    def finish(self) -> list[AnyEvent]:
-        if self.failure or self.ended:
-            return []
-        events = self._read(self._splitter.finish())
-        if isinstance(self.failure, UpstreamProtocolError):
-            self.failure = None
-        if not (self.failure or self.ended or (self._stopped and all(self._stopped.values()))):
-            self.failure = StreamCut("the provider's stream ended before its own end mark")
-        return events
-
-    def _read(self, block: bytes) -> list[AnyEvent]:
-        events: list[AnyEvent] = []
-        for _, data in sse.read(block):
-            try:
-                events += self._events(data.strip())
-            except UpstreamError as error:
-                self.failure = error
-            if self.failure or self.ended:
-                break
-        return events
-
-    def _events(self, data: bytes) -> Iterator[AnyEvent]:
+    def read(self, frame: bytes, events: list[AnyEvent]) -> None:
+        data = frame.strip()
         if data == b"[DONE]":
-            yield from self._end()
+            events += self._end()
         elif data:
-            yield from self._chunk_events(_open(data))
+            events += self._chunk_events(_open(data))
 
     def _end(self) -> Iterator[AnyEvent]:
         """`[DONE]` is the provider's word that all was said, even where it gave no finish reason."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.errors import StreamCut, UpstreamError, UpstreamProtocolError
+from headgate.errors import UpstreamProtocolError
 from headgate.types import Usage
 from headgate.wire import sse
-from headgate.wire.base import Ask, Reader, Writer, encode
+from headgate.wire.base import Ask, Writer, encode
 from headgate.wire.conversation import (
     AnyEvent,
     ArgumentsDelta,
@@ -20,7 +20,7 @@ from headgate.wire.conversation import (
     ThinkingDelta,
     ToolCallStarted,
 )
-from headgate.wire.messages import failures
+from headgate.wire.messages import answers, failures
 from headgate.wire.messages.answer_shapes import MessageAnswer, MessageEnd, StopDetails
 from headgate.wire.messages.answers import (
     AnswerSeen,
@@ -34,6 +34,7 @@ from headgate.wire.messages.answers import (
     write_stop,
     write_usage,
 )
+from headgate.wire.streams import EventReader
 
 
 class _DeltaSeen(msgspec.Struct):
@@ -60,7 +61,15 @@ class EventSeen(msgspec.Struct):
     error: failures.FailureSeen | None = None
 
 
-decode = msgspec.json.Decoder(EventSeen).decode
+_decode = msgspec.json.Decoder(EventSeen).decode
+
+
+def open_event(data: bytes) -> EventSeen:
+    """Raises `UpstreamProtocolError` for junk."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamProtocolError(f"an event of the provider's stream is not readable: {error}") from None
 
 
 class _Call:
@@ -73,50 +82,20 @@ class _Call:
         self.argued = False
 
 
-class MessagesReader(Reader):
+class MessagesReader(EventReader):
     """Reads Anthropic's events, also as those write them who imitate it."""
 
     def __init__(self) -> None:
-        self.failure: UpstreamError | None = None
-        self._splitter = sse.Splitter()
+        super().__init__(answers.look)
         self._usage = UsageSeen()
         self._calls: dict[int, _Call] = {}
         self._signature = ""
         self._stopped = False
-        self.ended = False
 
-    def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.failure or self.ended:
-            return []
-        try:
-            found = sse.read(self._splitter.feed(chunk))
-        except UpstreamProtocolError as error:
-            self.failure = error
-            return []
-        events: list[AnyEvent] = []
-        for _, data in found:
-            if data:
-                self._read(data, events)
-            if self.failure or self.ended:
-                break
-        return events
-
-    def finish(self) -> list[AnyEvent]:
-        events: list[AnyEvent] = []
-        if self.failure or self.ended:
-            return events
-        for _, data in sse.read(self._splitter.finish()):
-            self._read(data, events)
-        if not self.ended and (self.failure is None or isinstance(self.failure, UpstreamProtocolError)):
-            self.failure = StreamCut("the provider's stream ended before its own end mark")
-        return events
-
-    def _read(self, data: bytes, events: list[AnyEvent]) -> None:
-        try:
-            event = decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.failure = UpstreamProtocolError(f"an event of the provider's stream is not readable: {error}")
+    def read(self, frame: bytes, events: list[AnyEvent]) -> None:
+        if not frame:
             return
+        event = open_event(frame)
         match event.type:
             case "content_block_delta":
                 if event.delta is not None:
@@ -132,7 +111,7 @@ class MessagesReader(Reader):
             case "message_stop":
                 self._stop(events)
             case "error":
-                self.failure = failures.read(event.error)
+                raise failures.read(event.error)
 
     def _start(self, message: AnswerSeen, events: list[AnyEvent]) -> None:
         events.append(Started(message.id or "", message.model or ""))

@@ -54,7 +54,7 @@ class Ollama(TextWire):
         return answers.write_reply(reply)
 
     def reader(self) -> Reader:
-        return answers.LineReader()
+        return answers.ChatReader()
 
     def writer(self, ask: Ask) -> Writer:
         return answers.LineWriter(ask.model)

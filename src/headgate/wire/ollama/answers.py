@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from headgate.errors import StreamCut, UpstreamError, UpstreamProtocolError, WireNotServed
+from headgate.errors import UpstreamError, UpstreamProtocolError, WireNotServed
 from headgate.types import Usage
 from headgate.wire import ndjson
-from headgate.wire.base import Passage, Reader, Writer, encode
+from headgate.wire.base import Passage, Writer, encode
 from headgate.wire.conversation import (
     AnyEvent,
     ArgumentsDelta,
@@ -30,6 +30,7 @@ from headgate.wire.conversation import (
 from headgate.wire.ollama.messages import CallIds, read_parts, write_call, write_message
 from headgate.wire.ollama.shapes import ChatAnswer, ChatMessage
 from headgate.wire.openai import failure_inside
+from headgate.wire.streams import Follower, LineReader
 
 _decode = msgspec.json.Decoder(ChatAnswer).decode
 
@@ -108,41 +109,17 @@ def _write_time(created: int) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-class LineReader(Reader):
+class ChatReader(LineReader):
     """Reads the lines of a stream into events. Ids of tool calls are made where the server gives none."""
 
     def __init__(self) -> None:
-        self._splitter = ndjson.Splitter()
+        super().__init__(open_answer)
         self._ids = CallIds()
         self._calls = 0
         self._begun = False
 
-    def feed(self, chunk: bytes) -> list[AnyEvent]:
-        if self.ended or self.failure:
-            return []
-        try:
-            return self._read(self._splitter.feed(chunk))
-        except UpstreamProtocolError as error:
-            self.failure = error
-            return []
-
-    def finish(self) -> list[AnyEvent]:
-        if self.ended or self.failure:
-            return []
-        events = self._read(self._splitter.finish())
-        self.failure = _at_end(self.ended, self.failure)
-        return events
-
-    def _read(self, lines: bytes) -> list[AnyEvent]:
-        events: list[AnyEvent] = []
-        for line in ndjson.read(lines):
-            if self.failure or self.ended:
-                break
-            try:
-                events += self._events(open_answer(line))
-            except UpstreamError as error:
-                self.failure = error
-        return events
+    def read(self, frame: bytes, events: list[AnyEvent]) -> None:
+        events += self._events(open_answer(frame))
 
     def _events(self, answer: ChatAnswer) -> Iterator[AnyEvent]:
         if not self._begun:
@@ -165,13 +142,6 @@ class LineReader(Reader):
             yield ToolCallStarted(self._calls, self._ids.give(call), call.function.name)
             yield ArgumentsDelta(self._calls, bytes(call.function.arguments).decode())
             self._calls += 1
-
-
-def _at_end(ended: bool, failure: UpstreamError | None) -> UpstreamError | None:
-    """What a stream that is over failed with: half a line at its end is a cut, not junk."""
-    if ended or (failure and not isinstance(failure, UpstreamProtocolError)):
-        return failure
-    return StreamCut("the provider's stream ended before its own end mark")
 
 
 class LineWriter(Writer):
@@ -223,38 +193,22 @@ class LineWriter(Writer):
         return msgspec.json.format(self._line(ChatMessage("assistant", "", tool_calls=calls)), indent=-1) + b"\n"
 
 
-class LinePassage(Passage):
+class LinePassage(Follower[bytes], Passage):
     """Follows a stream whose lines pass unchanged."""
 
     def __init__(self) -> None:
-        self._splitter = ndjson.Splitter()
+        super().__init__(ndjson.Splitter(), open_answer)
 
-    def feed(self, chunk: bytes) -> bytes:
-        if self.ended or self.failure:
-            return b""
-        try:
-            return self._follow(self._splitter.feed(chunk))
-        except UpstreamProtocolError as error:
-            self.failure = error
-            return b""
-
-    def finish(self) -> bytes:
-        if self.ended or self.failure:
-            return b""
-        out = self._follow(self._splitter.finish())
-        self.failure = _at_end(self.ended, self.failure)
-        return out
-
-    def _follow(self, lines: bytes) -> bytes:
+    def take(self, frames: bytes) -> bytes:
         passed = []
-        for line in ndjson.read(lines):
-            if self.failure or self.ended:
-                break
-            try:
+        try:
+            for line in ndjson.read(frames):
                 self._notice(open_answer(line))
                 passed.append(ndjson.write(line))
-            except UpstreamError as error:
-                self.failure = error
+                if self.ended:
+                    break
+        except UpstreamError as error:
+            self.fail(error)
         return b"".join(passed)
 
     def _notice(self, answer: ChatAnswer) -> None:

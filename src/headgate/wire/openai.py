@@ -159,7 +159,8 @@ class _Whole(msgspec.Struct):
 _whole_answer = msgspec.json.Decoder(_Whole).decode
 FAILED = re.compile(rb'"finish_reason"\s*:\s*"error"')
 """A whole answer in which the provider gave up. Quotes inside strings are escaped, so that only a field is found."""
-_NOTHING = (b"null", b"false", b'""', b"{}")
+NO_ERRORS = (b"null", b"false", b'""', b"{}")
+"""What stands in a field `error` where there is none."""
 
 
 def look_at(body: bytes, result: str = "choices") -> Look:
@@ -168,7 +169,7 @@ def look_at(body: bytes, result: str = "choices") -> Look:
         seen = _whole_answer(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamProtocolError("the provider's answer is not JSON of the expected shape") from None
-    if bytes(seen.error) not in _NOTHING:
+    if bytes(seen.error) not in NO_ERRORS:
         raise failure_inside(seen.error)
     start = bytes(memoryview(getattr(seen, result))[:64])
     if not start.startswith(b"[") or start[1:].lstrip().startswith(b"]"):
@@ -292,7 +293,7 @@ class ChunkPassage(EventPassage):
             raise UpstreamProtocolError("an event of the provider's stream is not JSON of the expected shape") from None
         usage = read_usage(chunk.usage) if chunk.usage != _NULL else None
         stops = [choice.finish_reason for choice in chunk.choices or ()]
-        said = bytes(chunk.error) not in _NOTHING
+        said = bytes(chunk.error) not in NO_ERRORS
         if said or "error" in stops or (chunk.choices is None and usage is None):
             raise failure_inside(chunk.error if said else data)
         self.begun = True

@@ -34,7 +34,7 @@ from headgate.wire.conversation import (
     ThinkingDelta,
     ToolCallStarted,
 )
-from headgate.wire.openai import failure_inside, look_at
+from headgate.wire.openai import NO_ERRORS, failure_inside, look_at
 from headgate.wire.streams import EventReader
 from headgate.wire.usage import read_usage, write_usage
 
@@ -57,7 +57,6 @@ class _ChunkSeen(msgspec.Struct):
 _decode = msgspec.json.Decoder(_ChunkSeen).decode
 Rarer = ThinkingDelta | RefusalDelta | ToolCallStarted | ArgumentsDelta | CitationAdded | Stopped
 _NULL = msgspec.Raw(b"null")
-_NO_ERRORS = (b"null", b"false", b'""', b"{}")
 
 
 class _Course:
@@ -95,7 +94,7 @@ class ChatReader(EventReader):
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamProtocolError(f"an event of the provider's stream is no chunk: {error}") from None
-        if chunk.error != _NULL and bytes(chunk.error) not in _NO_ERRORS:
+        if chunk.error != _NULL and bytes(chunk.error) not in NO_ERRORS:
             raise failure_inside(chunk.error)
         if not self._started and chunk.choices:
             self._started = True

@@ -25,7 +25,7 @@ from headgate.wire.conversation import (
     Text,
     TextDelta,
 )
-from headgate.wire.openai import failure_inside, look_at
+from headgate.wire.openai import NO_ERRORS, failure_inside, look_at
 from headgate.wire.streams import EventReader
 from headgate.wire.usage import read_usage, write_usage
 
@@ -38,7 +38,6 @@ _FINISH_REASONS: dict[Stop, FinishReason] = {
 }
 _STOPS: dict[str, Stop] = {"length": "length", "content_filter": "content_filter"}
 _NULL = msgspec.Raw(b"null")
-_NO_ERRORS = (b"null", b"false", b'""', b"{}")
 
 
 class _ChoiceSeen(msgspec.Struct):
@@ -143,7 +142,7 @@ def _open(data: bytes) -> _Seen:
         chunk = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamProtocolError(f"the provider's answer is no completion: {error}") from None
-    if bytes(chunk.error) not in _NO_ERRORS:
+    if bytes(chunk.error) not in NO_ERRORS:
         raise failure_inside(chunk.error)
     if any(choice.finish_reason == "error" for choice in chunk.choices or ()):
         raise UpstreamFailed("the provider failed while it answered, and gave no reason")

@@ -168,6 +168,12 @@ class Rooms:
             self.gateway, self.health, self.drain, Deferred(self._control), self.config.server.body_limit
         )
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
+        self.metrics.gauge(
+            "headgate_journal_pending",
+            "Finished requests that are not in the database yet.",
+            lambda: self.shipper.pending,
+        )
+        self.metrics.spoiled(self.shipper.spoiled)
 
     def _control(self) -> App:
         from headgate.control.api import ControlPlane

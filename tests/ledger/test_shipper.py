@@ -32,12 +32,13 @@ class Shelf:
         self.rows: dict[str, Record] = {}
         self.away = False
         self.poison: set[str] = set()
+        self.room = 10_000
         self.came = asyncio.Event()
         self.tried = asyncio.Event()
 
     async def add(self, records: Sequence[Record]) -> None:
         self.tried.set()
-        if self.away:
+        if self.away or len(self.rows) >= self.room:
             raise StorageUnavailable("away")
         if any(row.request_id in self.poison for row in records):
             raise StorageRefused("refused")
@@ -123,6 +124,23 @@ async def test_a_segment_goes_when_its_rows_are_there(
     assert len(shelf.rows) == 20
     assert [segment.path for segment in journal.segments] == sorted(journal.folder.glob("*.jsonl"))
     assert len(journal.segments) == 1
+
+
+async def test_what_waits_is_counted_right_when_the_database_goes_in_the_middle_of_a_segment(
+    shelf: Shelf, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipper_file, "CHUNK_BYTES", 1024)
+    shipper = Shipper(journal, shelf, ship_ms=10)
+    for number in range(40):
+        journal.closed(record(f"r{number}"))
+    shelf.room = 10
+    with pytest.raises(StorageUnavailable):
+        await shipper.flush()
+    assert 10 <= len(shelf.rows) < 40
+    assert shipper.pending == 40 - len(shelf.rows)
+    shelf.room = 10_000
+    await shipper.flush()
+    assert shipper.pending == 0
 
 
 async def test_while_the_database_is_away_everything_waits_and_is_said_once(

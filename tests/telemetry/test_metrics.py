@@ -65,6 +65,14 @@ def test_a_gauge_is_read_when_metrics_are_rendered() -> None:
     assert value(metrics, "headgate_journal_pending") == 3
 
 
+def test_spoiled_journal_lines_are_counted_by_their_fate() -> None:
+    metrics = Alone()
+    metrics.spoiled(lambda: {"lost": 1, "torn": 2})
+    for _ in range(2):
+        assert value(metrics, "headgate_journal_spoiled_total", fate="lost") == 1
+        assert value(metrics, "headgate_journal_spoiled_total", fate="torn") == 2
+
+
 def test_a_call_that_failed_over_is_an_upstream_error() -> None:
     metrics = Alone()
     metrics.failed_over("anthropic", UpstreamTimeout.code)
@@ -106,6 +114,7 @@ from tests.telemetry.waiting import until
 
 shared = Shared(Path(sys.argv[1]))
 shared.gauge("headgate_journal_pending", "Lines on their way.", lambda: 10)
+shared.spoiled(lambda: {"torn": 2})
 for order in sys.stdin:
     match order.split():
         case ["observe", times]:
@@ -191,6 +200,7 @@ def test_counts_of_a_killed_process_stay_and_its_gauges_go(shared: Shared, start
     shared.observe(record())
     for _ in range(3):
         assert requests(shared) == 6
+    assert value(shared, "headgate_journal_spoiled_total", fate="torn") == 2
     assert ("headgate_journal_pending", frozenset()) not in samples(shared)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -65,6 +65,11 @@ class Shipper:
         """Finished requests of this process that are not in the database yet."""
         return self._journal.written - self._shipped
 
+    def spoiled(self) -> dict[str, int]:
+        """Lines that became no row, by their fate: `lost` before they were written, `damaged` and kept aside, `torn` by
+        the death of their writer."""
+        return {"lost": self._journal.lost, "damaged": self.damage.lines, "torn": self.damage.torn}
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="headgate-shipper")
 
@@ -120,7 +125,8 @@ class Shipper:
         async with self._own:
             for segment in tuple(self._journal.segments):
                 sealed = segment is not self._journal.segments[-1]
-                self._shipped += await self._ship(segment, sealed, lines.closed)
+                async for count in self._ship(segment, sealed, lines.closed):
+                    self._shipped += count
                 if sealed:
                     self._journal.drop(segment)
 
@@ -140,7 +146,8 @@ class Shipper:
         left = lines.Left()
         shipped = 0
         for segment in segments:
-            shipped += await self._ship(segment, True, left.closed)
+            async for count in self._ship(segment, True, left.closed):
+                shipped += count
         interrupted = [replace(record, status=0, error="interrupted") for record in left.open.values()]
         for start in range(0, len(interrupted), BATCH):
             self.damage.keep(segments[-1].path.name, await self._add(interrupted[start : start + BATCH]))
@@ -148,9 +155,10 @@ class Shipper:
             segment.delete()
         log.info("a dead process's journal was settled: %d finished, %d interrupted", shipped, len(interrupted))
 
-    async def _ship(self, segment: Segment, sealed: bool, finished: lines.Finished) -> int:
-        """Ships a segment's closed lines from where it was; returns how many. `sealed`: nobody writes to it now."""
-        shipped, end = 0, segment.size
+    async def _ship(self, segment: Segment, sealed: bool, finished: lines.Finished) -> AsyncIterator[int]:
+        """Ships a segment's closed lines from where it was, and says how many at every step, since the next one may
+        fail. `sealed`: nobody writes to it now."""
+        end = segment.size
         while segment.taken < end:
             chunk = segment.read(segment.taken, CHUNK_BYTES)
             whole = chunk.rfind(b"\n") + 1
@@ -164,9 +172,8 @@ class Shipper:
             refused = await self._add(records)
             self.damage.keep(segment.path.name, [*damaged, *refused])
             segment.taken += len(taken)
-            shipped += len(records)
+            yield len(records)
             await asyncio.sleep(0)
-        return shipped
 
     async def _decoded(self, taken: bytes, finished: lines.Finished) -> tuple[list[Record], list[bytes]]:
         """What `finished` makes of a chunk, a piece at a time: requests are answered between them."""

@@ -39,6 +39,7 @@ class _Reading(Collector):
             "headgate_requests_unpriced", "Requests that used tokens at no known price.", value=self._tally.unpriced
         )
         yield self._upstream_errors()
+        yield self._spoiled()
         yield from self._durations()
         for name, gauge in self._gauges.items():
             yield GaugeMetricFamily(name, gauge.meaning, value=gauge.value)
@@ -75,6 +76,14 @@ class _Reading(Collector):
         )
         for labels, count in self._tally.upstream_errors.items():
             family.add_metric(labels, count)
+        return family
+
+    def _spoiled(self) -> Metric:
+        family = CounterMetricFamily(
+            "headgate_journal_spoiled", "Journal lines that became no row of usage.", labels=["fate"]
+        )
+        for fate, count in self._tally.spoiled.items():
+            family.add_metric([fate], count)
         return family
 
     def _durations(self) -> Iterable[Metric]:

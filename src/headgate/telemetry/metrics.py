@@ -22,10 +22,15 @@ class Alone:
     def __init__(self) -> None:
         self._tally = Tally()
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._read_spoiled: Callable[[], dict[str, int]] = dict
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge; `read` is called whenever metrics are rendered."""
         self._gauges[name] = (meaning, read)
+
+    def spoiled(self, read: Callable[[], dict[str, int]]) -> None:
+        """Says who counts the journal lines that became no row; `read` is called whenever metrics are rendered."""
+        self._read_spoiled = read
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""
@@ -43,7 +48,11 @@ class Alone:
 
     def render(self) -> tuple[bytes, str]:
         """The text for Prometheus and its content type."""
-        return exposition(self._tally, self._read_gauges())
+        return exposition(self._counted(), self._read_gauges())
+
+    def _counted(self) -> Tally:
+        self._tally.spoiled = self._read_spoiled()
+        return self._tally
 
     def _read_gauges(self) -> dict[str, Gauge]:
         return {name: Gauge(meaning, read()) for name, (meaning, read) in self._gauges.items()}
@@ -95,4 +104,4 @@ class Shared(Alone):
             self._saving = True
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self._id, self._tally, self._read_gauges())
+        return Snapshot(self._id, self._counted(), self._read_gauges())

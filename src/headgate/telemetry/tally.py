@@ -79,6 +79,8 @@ class Tally(msgspec.Struct, array_like=True):
     """By provider and error code."""
     unpriced: int = 0
     overhead: Buckets = msgspec.field(default_factory=lambda: buckets(OVERHEAD_BOUNDS_US))
+    spoiled: dict[str, int] = {}
+    """Journal lines that became no row, by what happened to them."""
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""
@@ -134,6 +136,8 @@ class Tally(msgspec.Struct, array_like=True):
             self.served.setdefault(key, Served(key[1])).add(served)
         self.unpriced += other.unpriced
         self.overhead.add(other.overhead)
+        for fate, count in other.spoiled.items():
+            self.spoiled[fate] = self.spoiled.get(fate, 0) + count
 
 
 Labels = TypeVar("Labels", bound=tuple[str | int, ...])

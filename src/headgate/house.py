@@ -32,6 +32,7 @@ from headgate.providers.base import Provider
 from headgate.providers.found import discover, make
 from headgate.routing.catalogue import Catalogue
 from headgate.storage.bus import Bus, LocalBus
+from headgate.storage.occupancy import Occupancy
 from headgate.storage.schema import migrate
 from headgate.storage.session import Database
 from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
@@ -103,6 +104,7 @@ class Rooms:
         self.keys = KeyRepository(self.database)
         self.usage = UsageRepository(self.database)
         self.gate = Gate(config.auth, self.keys, self.bus)
+        self.occupancy = Occupancy(config.home)
         self.journal = Journal(config.home / "journal", config.journal.fsync_ms)
         self.shipper = Shipper(self.journal, self.usage, config.journal.ship_ms)
 
@@ -190,6 +192,8 @@ class Rooms:
         self.discovery.start()
         self.plane.departures.start()
         self.drain.start()
+        if self.config.redis_url is None and (shared := self.occupancy.enter()):
+            self.notices.append(shared)
         for notice in self.notices:
             log.warning("%s", notice)
         self._announce()
@@ -205,7 +209,13 @@ class Rooms:
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.bus.stop)
             rest.push_async_callback(self.gate.stop)
-            for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
+            for step in (
+                self.access_log.close,
+                self.metrics.close,
+                self.traces.close,
+                self.journal.close,
+                self.occupancy.leave,
+            ):
                 rest.callback(step)
             rest.push_async_callback(self.shipper.stop)
             for upstream in self.upstreams.values():

@@ -73,10 +73,17 @@ class HeadgateError(Exception):
 
 
 class ConfigError(HeadgateError):
-    """A setting that cannot be used. The message names its file and line (or variable) and what was expected."""
+    """A setting that cannot be used. The message names its file and line (or variable) and what was expected.
+
+    `keys` is the way to the setting, where it is one setting that is at fault.
+    """
 
     code = "config_error"
     level = logging.ERROR
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class CallerError(HeadgateError):

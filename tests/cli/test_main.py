@@ -54,6 +54,37 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_2(folder: Path) -> None:
         assert done.stderr == f"headgate: {folder}/headgate.yaml:2: server has no setting 'prot'. Did you mean port?\n"
 
 
+def test_check_names_everything_that_is_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", '["one two", "three four"]')
+    monkeypatch.setenv("OPENAI_ORGS", "FOO,my-own")
+    monkeypatch.setenv("DEBUG", "perhaps")
+    (folder / "headgate.yaml").write_text(
+        "server:\n  prot: 1\n  port: 70000\nproviders:\n  mine: {kind: opnai, base_url: http://h}\n"
+        "aliases:\n  fast: nobody/m\n  good: openai/m\n"
+    )
+    done = run("config", "check")
+    assert (done.exit_code, done.stdout) == (2, "")
+    said = sorted(done.stderr.splitlines())
+    file = f"headgate: {folder}/headgate.yaml"
+    for start, line in zip(
+        (
+            f"{file}:2: server has no setting 'prot'",
+            f"{file}:3: server.port is '70000'; expected a port",
+            f"{file}:7: aliases.fast is 'nobody/m'; expected provider/model",
+            "headgate: API_KEYS: auth.keys[0]: expected at most 512",
+            "headgate: DEBUG: expected true or false",
+            "headgate: provider 'foo': expected FOO_BASE_URL",
+            "headgate: provider 'mine': there is no kind 'opnai'",
+            "headgate: provider 'my-own': expected MY_OWN_BASE_URL",
+        ),
+        said,
+        strict=True,
+    ):
+        assert line.startswith(start), said
+    for words in (("serve",), ("models",)):
+        assert len(run(*words).stderr.splitlines()) == 1
+
+
 def test_check_names_what_is_accepted_with_a_doubt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "test-key")
     done = run("config", "check")
@@ -74,7 +105,10 @@ def test_show_says_where_each_value_is_from_and_hides_secrets(folder: Path, monk
     lines = [line.split() for line in run("config", "show").output.splitlines()]
     assert ["server.port", "81", f"{folder}/headgate.yaml:2"] in lines
     assert ["providers.openai.key", "(hidden)", "OPENAI_API_KEY"] in lines
-    assert ["server.workers", "1", "default"] in lines
+    assert "default" not in run("config", "show").output
+    assert ["server.workers", "1", "default"] in [
+        line.split() for line in run("config", "show", "--all").output.splitlines()
+    ]
     assert "CANARY" not in run("config", "show", "--format", "json").output
 
 

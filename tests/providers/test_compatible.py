@@ -61,3 +61,15 @@ def test_groq_is_spared_what_it_refuses() -> None:
 def test_a_service_without_a_model_list_says_none() -> None:
     perplexity: Provider = configured(LISTED["perplexity"])
     assert perplexity.models_url == ""
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_service_that_asks_for_a_key_which_nobody_set_is_told_so(status: int) -> None:
+    keyless = configured(Compatible, name="mine", base_url="http://h/v1", key=None)
+    assert keyless.failure(status, {}, b"").message == (
+        "mine asks for a key, and the gateway has none for it: set it in headgate.yaml"
+    )
+    keyed = configured(Compatible, name="mine", base_url="http://h/v1")
+    by_header = configured(Compatible, name="mine", base_url="http://h/v1", key=None, headers={"x-key": "1"})
+    for provider in (keyed, by_header):
+        assert provider.failure(status, {}, b"").message == "mine refused the gateway's credential"

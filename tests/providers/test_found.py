@@ -105,3 +105,10 @@ def test_a_kind_that_nobody_offers_is_refused_with_near_ones() -> None:
         make(ProviderSettings("mine", "antropic", ""), discover())
     with pytest.raises(ConfigError, match="there are anthropic, cerebras"):
         make(ProviderSettings("mine", "xyzzyx", ""), discover())
+
+
+def test_a_service_without_an_address_is_refused_by_its_variable() -> None:
+    with pytest.raises(ConfigError, match="expected MY_OWN_BASE_URL, or its base_url"):
+        make(ProviderSettings("my-own", "compatible", ""), discover())
+    with pytest.raises(ConfigError, match="expected VLLM_BASE_URL"):
+        make(ProviderSettings("vllm", "compatible", ""), discover())

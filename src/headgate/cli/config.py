@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from headgate.cli.options import Commands, printable, read, settings
+from headgate.cli.options import Commands, WrongSettings, printable, read, settings
 from headgate.cli.table import FORMAT, Format, show
+from headgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headgate.config import Config
 
 
 @click.group(cls=Commands)
@@ -25,27 +31,42 @@ def config() -> None:
 @config.command()
 @settings
 def check(config: Path | None, home: Path | None) -> None:
-    """Read all settings as the server would. Exit code 2: one is wrong."""
-    from headgate.providers.found import discover, make
+    """Read all settings as the server would, and say everything that is wrong. Exit code 2: something is."""
+    from headgate.config import survey
 
-    decided = read({"config": config, "home": home}).config
-    classes = discover()
-    for provider in decided.providers.values():
-        make(provider, classes)
-    for notice in decided.notices:
-        click.echo(f"note: {printable(notice)}")
+    left, faults = survey({"config": config, "home": home})
+    if left is not None:
+        faults += unmade(left.config)
+        for notice in left.config.notices:
+            click.echo(f"note: {printable(notice)}")
+    if faults:
+        raise WrongSettings(*(fault.message for fault in faults))
     click.echo("the settings are good")
 
 
+def unmade(config: Config) -> Iterator[ConfigError]:
+    """Why providers of these settings cannot be made."""
+    from headgate.providers.found import discover, make
+
+    classes = discover()
+    for provider in config.providers.values():
+        try:
+            make(provider, classes)
+        except ConfigError as error:
+            yield error
+
+
 @config.command("show")
+@click.option("--all", is_flag=True, help="Those that were left out too, with their defaults.")
 @FORMAT
 @settings
-def show_settings(format: Format, config: Path | None, home: Path | None) -> None:
-    """Print each setting, its value and where it was written. Secrets are hidden."""
-    from headgate.config.settings import rows
+def show_settings(all: bool, format: Format, config: Path | None, home: Path | None) -> None:
+    """Print each setting that was written, its value and where that was. Secrets are hidden."""
+    from headgate.config.settings import DEFAULT, rows
 
     reading = read({"config": config, "home": home})
-    show(("setting", "value", "source"), list(rows(reading.file, reading.root)), format)
+    found = [row for row in rows(reading.file, reading.root) if all or row[2] != DEFAULT]
+    show(("setting", "value", "source"), found, format)
 
 
 @config.command()

@@ -30,9 +30,17 @@ class Failure(click.ClickException):
 
 
 class WrongSettings(Failure):
-    """What was written cannot be used, as click says of what was typed."""
+    """What was written cannot be used, as click says of what was typed. A sentence for each fault."""
 
     exit_code = 2
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(" ".join(faults))
+        self._faults = faults
+
+    def show(self, file: Any = None) -> None:
+        for fault in self._faults:
+            click.echo(f"headgate: {printable(fault)}", err=True)
 
 
 class Commands(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from headgate.config.settings import Size
+from headgate.errors import ConfigError
 from headgate.types import Secret
 
 if TYPE_CHECKING:
@@ -239,6 +241,11 @@ class Variable(msgspec.Struct, frozen=True):
     read: Callable[[str], str | list[str] | None] = str
 
 
+def stem(provider: str) -> str:
+    """How the variables of a provider begin that is not among those above: `my-llm` → `MY_LLM`."""
+    return re.sub(r"\W", "_", provider).upper()
+
+
 def texts(text: str) -> list[str]:
     """A list as a person writes one in a variable: JSON, or separated by commas. Raises `ValueError`."""
     if not text.lstrip().startswith("["):
@@ -332,6 +339,13 @@ def reading(
     from headgate.config.resolve import read
 
     return read(flags, os.environ if environ is None else environ, folder or Path.cwd())
+
+
+def survey(flags: Mapping[str, object] = MappingProxyType({})) -> tuple[Reading | None, list[ConfigError]]:
+    """Every fault of the settings that can be found in one go, and what is good of them, where anything is."""
+    from headgate.config.faults import find
+
+    return find(flags, os.environ, Path.cwd())
 
 
 def lookup(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Callable[[str], str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from headgate.config import (
     Transport,
     Variable,
     address,
+    stem,
     texts,
 )
 from headgate.config.settings import (
@@ -35,6 +36,7 @@ from headgate.config.settings import (
     read_dotenv,
     read_yaml,
     refused,
+    remove,
     wrong,
 )
 from headgate.errors import ConfigError
@@ -71,6 +73,9 @@ _KEY_VARIABLES = {
 }
 
 
+ORGS: Keys = ("OPENAI_ORGS",)
+"""Stands for the one variable that is no setting but names some."""
+
 _HEADER = re.compile(r"(?!(?:host|content-length|connection|transfer-encoding):)[\w!#$%&'*+.^`|~-]+: [\t -~]*", re.A)
 
 
@@ -82,14 +87,19 @@ class Reading(msgspec.Struct, frozen=True):
     root: Node
 
 
-def read(flags: Mapping[str, object], environ: Mapping[str, str], folder: Path) -> Reading:
-    """Reads all settings. Raises `ConfigError` with source, setting and what was expected."""
+def read(
+    flags: Mapping[str, object], environ: Mapping[str, str], folder: Path, without: Sequence[Keys] = ()
+) -> Reading:
+    """Reads all settings, `without` those that are known to be wrong.
+
+    Raises `ConfigError` with source, setting and what was expected.
+    """
     said = {flag: str(value) for flag, value in flags.items() if value is not None}
     layers = _layers(environ, folder)
     known = values(environ, folder)
     home = folder / Path(said.get("home") or known.get("HEADGATE_HOME") or ".headgate").expanduser()
     root = _written(said.get("config") or known.get("HEADGATE_CONFIG"), home, folder, known)
-    orgs = _orgs(root, layers)
+    orgs = _orgs(root, layers, without)
     names = {variable.name for variable in VARIABLES}
     table = VARIABLES + tuple(
         variable
@@ -97,11 +107,14 @@ def read(flags: Mapping[str, object], environ: Mapping[str, str], folder: Path) 
         for variable in _variables_of(provider)
         if variable.name not in names
     )
+    table = tuple(variable for variable in table if _way(variable.setting) not in without)
     notices = [notice for layer in layers for notice in _overlay(root, table, layer)]
     for flag, setting in FLAGS.items():
         if flag in said:
             place(root, _way(setting), Node(said[flag], Source(Layer.FLAG, "--" + flag.replace("_", "-"))))
     _share_timeouts(root)
+    for keys in without:
+        remove(root, keys)
     file = fill(File, root)
     return Reading(_Decision(file, root, (*KNOWN, *orgs), known, home, folder, notices).config(), file, root)
 
@@ -132,15 +145,15 @@ def _written(named: str | None, home: Path, folder: Path, values: Mapping[str, s
     return Node({}, Source(Layer.FILE))
 
 
-def _orgs(root: Node, layers: tuple[dict[str, Node], ...]) -> tuple[str, ...]:
+def _orgs(root: Node, layers: tuple[dict[str, Node], ...], without: Sequence[Keys]) -> tuple[str, ...]:
     """The services that `OPENAI_ORGS` names; each gets its place among the providers."""
     node = next((layer["OPENAI_ORGS"] for layer in reversed(layers) if "OPENAI_ORGS" in layer), None)
-    if node is None:
+    if node is None or ORGS in without:
         return ()
-    orgs = tuple(org.lower() for org in _read(node, texts))
+    orgs = tuple(org.lower() for org in _read(node, texts, ORGS))
     for org in orgs:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", org):
-            raise ConfigError(f"{node.source}: expected names of letters, digits, _ and -.")
+            raise ConfigError(f"{node.source}: expected names of letters, digits, _ and -.", ORGS)
         if at(root, "providers", org) is None:
             place(root, ("providers", org), Node({}, node.source))
     return orgs
@@ -148,7 +161,7 @@ def _orgs(root: Node, layers: tuple[dict[str, Node], ...]) -> tuple[str, ...]:
 
 def _variables_of(name: str) -> tuple[Variable, ...]:
     """The variables that every service besides the known ones has."""
-    start, setting = re.sub(r"\W", "_", name).upper(), f"providers.{name}"
+    start, setting = stem(name), f"providers.{name}"
     return (
         Variable(f"{start}_API_KEY", f"{setting}.key", f"the key for {name}"),
         Variable(f"{start}_BASE_URL", f"{setting}.base_url", f"the address of {name}"),
@@ -156,18 +169,18 @@ def _variables_of(name: str) -> tuple[Variable, ...]:
     )
 
 
-def _read(node: Node, read: Callable[[str], Any]) -> Any:
+def _read(node: Node, read: Callable[[str], Any], keys: Keys) -> Any:
     try:
         return read(str(node.value))
     except ValueError as error:
-        raise ConfigError(f"{node.source}: expected {error}.") from None
+        raise ConfigError(f"{node.source}: expected {error}.", keys) from None
 
 
 def _overlay(root: Node, table: tuple[Variable, ...], layer: dict[str, Node]) -> Iterator[str]:
     """Puts a layer's variables into the tree; yields a notice for each that another one hides."""
     for variable in reversed(table):
         node = layer.get(variable.name)
-        value = _read(node, variable.read) if node and variable.setting else None
+        value = _read(node, variable.read, _way(variable.setting)) if node and variable.setting else None
         if node is None or value is None:
             continue
         below = at(root, *_way(variable.setting))

@@ -104,14 +104,15 @@ def near(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
 
 def wrong(node: Node, keys: Keys, expected: str) -> ConfigError:
     """A refusal that does not show the value."""
-    return ConfigError(f"{node.source}: {name_of(keys)}: expected {expected}.")
+    return ConfigError(f"{node.source}: {name_of(keys)}: expected {expected}.", keys)
 
 
 def refused(node: Node, keys: Keys, expected: str, shows: bool = True) -> ConfigError:
     """A refusal that says what was given, unless it came out of a variable."""
     shapes = {dict: "a table", list: "a list", NoneType: "empty"}
     given = repr(node.value) if shows and not node.hidden else "something else"
-    return ConfigError(f"{node.source}: {name_of(keys)} is {shapes.get(type(node.value), given)}; expected {expected}.")
+    given = shapes.get(type(node.value), given)
+    return ConfigError(f"{node.source}: {name_of(keys)} is {given}; expected {expected}.", keys)
 
 
 def _twice(source: Source, name: str, first: Node) -> ConfigError:
@@ -215,6 +216,19 @@ def place(root: Node, keys: Keys, node: Node) -> None:
     table[keys[-1]] = node
 
 
+def remove(root: Node, keys: Keys) -> bool:
+    """Takes a value out of a tree, or an item out of a list; whether anything was there."""
+    *way, last = keys
+    parent = at(root, *way)
+    if parent is None or last not in parent.children:
+        return False
+    if isinstance(parent.value, list):
+        parent.value.remove(parent.children[last])
+    else:
+        del parent.table[last]
+    return True
+
+
 def at(root: Node, *keys: str) -> Node | None:
     """The value at the end of the way, None where nothing was written."""
     for key in keys:
@@ -272,7 +286,7 @@ def _struct(kind: type[msgspec.Struct], node: Node, keys: Keys) -> msgspec.Struc
     for key, child in node.table.items():
         if key not in known:
             owner = f"{name_of(keys)} has no setting" if keys else "there is no setting"
-            raise ConfigError(f"{child.source}: {owner} {key!r}.{near(key, known)}")
+            raise ConfigError(f"{child.source}: {owner} {key!r}.{near(key, known)}", (*keys, key))
     return kind(**{key: _fill(known[key], child, (*keys, key)) for key, child in _given(node)})
 
 
@@ -301,6 +315,10 @@ def expected(kind: Any) -> str:
     return _WORDS.get(kind) or ("a list" if origin in (list, tuple) else "a table of settings")
 
 
+DEFAULT = "default"
+"""The source of a setting that nobody wrote."""
+
+
 def rows(value: object, root: Node, keys: Keys = ()) -> Iterator[tuple[str, str, str]]:
     """Every setting as (name, value, source); secrets and what came out of variables are hidden."""
     if isinstance(value, msgspec.Struct):
@@ -309,7 +327,7 @@ def rows(value: object, root: Node, keys: Keys = ()) -> Iterator[tuple[str, str,
         items = list(value.items())
     else:
         node = at(root, *keys)
-        yield name_of(keys), _shown(value, node), str(node.source) if node else "default"
+        yield name_of(keys), _shown(value, node), str(node.source) if node else DEFAULT
         return
     for key, inner in items:
         yield from rows(inner, root, (*keys, key))

@@ -10,7 +10,13 @@ from urllib.parse import quote
 import msgspec
 
 from headgate.config import ProviderSettings
-from headgate.errors import ModelNotFound, ProviderNotConfigured, UpstreamError, UpstreamProtocolError
+from headgate.errors import (
+    ModelNotFound,
+    ProviderNotConfigured,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamProtocolError,
+)
 from headgate.providers.failure import failure_from, read_error, scrubber
 from headgate.types import ModelCard, Secret
 from headgate.wire.base import Fields, encode
@@ -97,7 +103,10 @@ class Provider:
 
     def failure(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> UpstreamError:
         """Reads an answer that is not 200 into the error family. `headers` have lower-case names."""
-        return failure_from(self.name, status, headers, read_error(body), self.scrub)
+        error = failure_from(self.name, status, headers, read_error(body), self.scrub)
+        if isinstance(error, UpstreamAuthFailed) and not (self.settings.key or self._own_headers):
+            error.message = f"{self.name} asks for a key, and the gateway has none for it: set {_first(self.key_env)}"
+        return error
 
     def models(self, body: bytes) -> list[ModelCard]:
         """Reads the answer of `models_path`. Raises `UpstreamProtocolError` for junk."""

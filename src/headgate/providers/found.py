@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from headgate import providers
-from headgate.config import ProviderSettings
+from headgate.config import ProviderSettings, stem
 from headgate.errors import ConfigError
 from headgate.providers.base import Provider
 
@@ -40,14 +40,18 @@ def discover(report: Callable[[str], None] = _log.error) -> dict[str, type[Provi
 def make(settings: ProviderSettings, classes: Mapping[str, type[Provider]]) -> Provider:
     """The configured provider. One of kind `compatible` that bears the name of a listed service has that one's habits.
 
-    Raises `ConfigError` for a kind that nobody offers.
+    Raises `ConfigError` for a kind that nobody offers, and for a service without an address.
     """
     kind = settings.name if settings.kind == "compatible" and settings.name in classes else settings.kind
     if kind not in classes:
         near = get_close_matches(kind, classes, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(classes))}"
         raise ConfigError(f"provider {settings.name!r}: there is no kind {kind!r}{hint}")
-    return classes[kind](settings)
+    made = classes[kind](settings)
+    if not (made.base_url or made.responds or made.embeds):
+        variable = made.base_env[0] if made.base_env else f"{stem(settings.name)}_BASE_URL"
+        raise ConfigError(f"provider {settings.name!r}: expected {variable}, or its base_url in headgate.yaml")
+    return made
 
 
 def offered(module: ModuleType) -> list[type[Provider]]:

@@ -31,14 +31,13 @@ from headgate.ledger.shipper import Shipper
 from headgate.providers.base import Provider
 from headgate.providers.found import discover, make
 from headgate.routing.catalogue import Catalogue
-from headgate.storage.bus import Bus, LocalBus
+from headgate.storage.bus import bus_at
 from headgate.storage.occupancy import Occupancy
 from headgate.storage.schema import migrate
 from headgate.storage.session import Database
 from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
 from headgate.telemetry.metrics import Alone, Shared
 from headgate.telemetry.traces import traces
-from headgate.types import Secret
 from headgate.upstream.base import Limits, Upstream
 from headgate.upstream.lean import Lean
 from headgate.wire.base import Wire
@@ -100,7 +99,7 @@ class Rooms:
     def _storage(self) -> None:
         config = self.config
         self.database = Database(config.database_url)
-        self.bus = bus(config.redis_url)
+        self.bus = bus_at(config.redis_url)
         self.keys = KeyRepository(self.database)
         self.usage = UsageRepository(self.database)
         self.gate = Gate(config.auth, self.keys, self.bus)
@@ -206,16 +205,11 @@ class Rooms:
         A step that fails keeps none of the others from being taken.
         """
         async with AsyncExitStack() as rest:
+            rest.callback(self.occupancy.leave)
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.bus.stop)
             rest.push_async_callback(self.gate.stop)
-            for step in (
-                self.access_log.close,
-                self.metrics.close,
-                self.traces.close,
-                self.journal.close,
-                self.occupancy.leave,
-            ):
+            for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
                 rest.callback(step)
             rest.push_async_callback(self.shipper.stop)
             for upstream in self.upstreams.values():
@@ -265,11 +259,3 @@ WELCOME = """
       -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
 
 """
-
-
-def bus(redis_url: Secret | None) -> Bus:
-    if redis_url is None:
-        return LocalBus()
-    from headgate.storage.redis import RedisBus
-
-    return RedisBus(redis_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from headgate.access.keys import digest
+from headgate.access.known import TOPIC
 from headgate.access.repository import KeyRepository
 from headgate.cli import main
+from headgate.storage.redis import RedisBus
 from headgate.storage.session import Database
 from headgate.types import Secret
+from tests.needs import needs_redis
+from tests.serving import free_port
 
 
 def run(home: Path, *words: str) -> Result:
@@ -76,3 +81,37 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeyp
     assert done.stderr.startswith("headgate: the database does not serve")
     assert "CANARY" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("create", "--name", "x"), ("revoke",)])
+async def test_servers_that_listen_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    url = needs_redis()
+    if words == ("revoke",):
+        words = ("revoke", (await asyncio.to_thread(run, tmp_path, "create")).stdout.strip())
+    monkeypatch.setenv("REDIS_URL", url)
+    heard = asyncio.Event()
+
+    async def hear() -> None:
+        heard.set()
+
+    listening = RedisBus(Secret(url))
+    await listening.subscribe(TOPIC, hear)
+    await listening.start()
+    async with asyncio.timeout(10):
+        await listening.ready.wait()
+        assert (await asyncio.to_thread(run, tmp_path, *words)).exit_code == 0
+        await heard.wait()
+    await listening.stop()
+
+
+def test_a_redis_that_is_away_takes_no_key_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    made = run(tmp_path, "create")
+    assert made.exit_code == 0
+    assert made.stdout.startswith("hg-")
+    assert "Redis is away" in caplog.text
+    assert len(listed(tmp_path)) == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from headgate.types import Secret
+
 Heard = Callable[[], Awaitable[None]]
 Check = Callable[[], Awaitable[object]]
 
@@ -50,3 +52,12 @@ class LocalBus:
 
     async def subscribe(self, topic: str, heard: Heard) -> None:
         self._listeners.setdefault(topic, []).append(heard)
+
+
+def bus_at(redis_url: Secret | None) -> Bus:
+    """The bus over this Redis, or that of a process that is alone."""
+    if redis_url is None:
+        return LocalBus()
+    from headgate.storage.redis import RedisBus
+
+    return RedisBus(redis_url)

@@ -95,8 +95,21 @@ def test_the_document_is_of_a_version_that_tools_read(document: Document) -> Non
     assert document["info"]["title"] == "headgate"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_pages_for_people_answer(gateway: RunningGateway, path: str) -> None:
-    answer = httpx.get(gateway.url + path)
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc"])
+def test_the_page_for_people_loads_everything_from_here(gateway: RunningGateway, path: str) -> None:
+    answer = httpx.get(gateway.url + path, follow_redirects=True)
     assert answer.status_code == 200
-    assert "/openapi.json" in answer.text
+    assert answer.url.path == "/docs"
+    loaded = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", answer.text)
+    addresses = [one or other for one, other in loaded]
+    assert len(addresses) == 4
+    for address in addresses:
+        asset = httpx.get(answer.url.join(address))
+        assert (asset.status_code, asset.url.host) == (200, answer.url.host)
+    assert not re.search(r"https?://", answer.text)
+    assert '"validatorUrl": null' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/docs/assets/../../api.py", "/docs/assets/%2e%2e/main.py", "/docs/assets/"])
+def test_nothing_but_assets_is_served_beside_the_page(gateway: RunningGateway, path: str) -> None:
+    assert httpx.get(gateway.url + path).status_code == 404

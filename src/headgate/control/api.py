@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
 
 from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.control import usage
 from headgate.control.described import describe
+from headgate.control.documents import add_documents
 from headgate.edge.reply import new_request_id
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
@@ -27,12 +27,19 @@ class ControlPlane(FastAPI):
     """Serves the admin routes, and the documents that describe both planes."""
 
     def __init__(self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper) -> None:
-        super().__init__(title="headgate", version=__version__, description=ABOUT, redirect_slashes=False)
+        super().__init__(
+            title="headgate",
+            version=__version__,
+            description=ABOUT,
+            redirect_slashes=False,
+            docs_url=None,
+            redoc_url=None,
+        )
         self.state.gate = gate
         self.state.usage = usage_rows
         self.state.shipper = shipper
         self.include_router(usage.router)
-        self.add_route("/", to_the_documents, include_in_schema=False)
+        add_documents(self)
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)
         self.add_exception_handler(HTTPException, answer_http)
@@ -42,11 +49,6 @@ class ControlPlane(FastAPI):
         if not self.openapi_schema:
             self.openapi_schema = describe(super().openapi())
         return self.openapi_schema
-
-
-async def to_the_documents(request: Request) -> Response:
-    """Whoever opens the bare address in a browser wants to know what is here."""
-    return RedirectResponse("/docs")
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

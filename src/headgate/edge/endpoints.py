@@ -8,6 +8,7 @@ from headgate.wire.base import Wire
 from headgate.wire.chat import CHAT, ChatChunk, ChatCompletion, ChatRequest
 from headgate.wire.completions import COMPLETIONS, Completion, CompletionRequest
 from headgate.wire.embeddings import EMBEDDINGS, CreateEmbeddingRequest, CreateEmbeddingResponse
+from headgate.wire.messages import MESSAGES, MessageAnswer, MessageEvent, MessagesRequest
 
 PREFIXES = ("/v1", "/api/v1")
 
@@ -26,6 +27,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 ROWS = (
     Endpoint("/chat/completions", "Continue a chat", CHAT, ChatRequest, ChatCompletion, ChatChunk),
     Endpoint("/completions", "Complete a text", COMPLETIONS, CompletionRequest, Completion, Completion),
+    Endpoint("/messages", "Continue a chat (Anthropic)", MESSAGES, MessagesRequest, MessageAnswer, MessageEvent),
     Endpoint("/embeddings", "Turn texts into vectors", EMBEDDINGS, CreateEmbeddingRequest, CreateEmbeddingResponse),
 )
 

@@ -51,7 +51,7 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers) -> N
 async def send_error(send: Send, error: HeadgateError, wire: Wire, path: str, request_id: str) -> None:
     """Answers an error: exactly the wire's shape under `/v1`, the superset under `/api/v1`."""
     body = superset(error, request_id) if path.startswith("/api/") else wire.error(error, request_id)
-    headers = [(b"x-request-id", request_id.encode()), *error.headers]
+    headers = [*((name, request_id.encode()) for name in wire.request_id_headers), *error.headers]
     if not error.retry_helps:
         headers.append((b"x-should-retry", b"false"))
     await send_json(send, error.status_said, body, headers)

@@ -80,6 +80,8 @@ class Wire(ABC):
     name: ClassVar[str]
     family: ClassVar[Literal["conversation", "vectors"]]
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    request_id_headers: ClassVar[tuple[bytes, ...]] = (b"x-request-id",)
+    """Where clients of this format look for the request id."""
 
     @abstractmethod
     def ask(self, body: bytes) -> Ask:

@@ -8,7 +8,7 @@ from headgate.errors import HeadgateError
 from headgate.wire.base import Ask, Fields, Look, Passage, Reader, TextWire, Writer, Written
 from headgate.wire.conversation import Conversation, Reply
 from headgate.wire.messages import answers, failures, request_reading, request_writing
-from headgate.wire.messages.answer_shapes import MessageAnswer
+from headgate.wire.messages.answer_shapes import MessageAnswer, MessageEvent
 from headgate.wire.messages.passing import MessagesPassage
 from headgate.wire.messages.request_shapes import MessagesEnvelope, MessagesRequest
 from headgate.wire.messages.streams import MessagesReader, MessagesWriter
@@ -21,6 +21,7 @@ class Messages(TextWire):
     """Anthropic's messages. Usage comes in every stream, asked for or not."""
 
     name = "messages"
+    request_id_headers = (b"x-request-id", b"request-id")
 
     def ask(self, body: bytes) -> Ask:
         fields = open_body(body)
@@ -63,4 +64,4 @@ class Messages(TextWire):
 
 MESSAGES = Messages()
 
-__all__ = ["MESSAGES", "MessageAnswer", "Messages", "MessagesRequest"]
+__all__ = ["MESSAGES", "MessageAnswer", "MessageEvent", "Messages", "MessagesRequest"]

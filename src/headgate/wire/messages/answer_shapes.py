@@ -95,3 +95,24 @@ class MessageEnd(msgspec.Struct, omit_defaults=True):
     stop_reason: StopReason
     stop_sequence: str | None
     stop_details: StopDetails | None = None
+
+
+class MessageEvent(msgspec.Struct):
+    """One event of a stream. Which fields it has hangs on its type: the start has the `message`, still empty; a block
+    starts with its `content_block` and grows by `delta`s; `message_delta` says why the message ended, and its usage."""
+
+    type: Literal[
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "ping",
+        "error",
+    ]
+    message: MessageAnswer | None = None
+    index: int | None = None
+    content_block: AnyAnswerBlock | None = None
+    delta: dict[str, object] | None = None
+    usage: UsageAnswer | None = None

@@ -189,3 +189,12 @@ def test_the_callers_own_key_goes_no_further(client: OpenAI, gateway: RunningGat
     client.chat.completions.create(model=MODEL, messages=HELLO)
     (call,) = calls(fake)
     assert gateway.key not in json.dumps(call.headers)
+
+
+def test_a_small_bound_squeezes_no_effort_of_a_model_that_paces_itself(client: OpenAI, fake: FakeUpstream) -> None:
+    client.chat.completions.create(
+        model="claude-opus-5", messages=HELLO, reasoning_effort="high", max_completion_tokens=500
+    )
+    sent = received(fake)
+    assert (sent["output_config"], sent["max_tokens"]) == ({"effort": "high"}, 500)
+    assert sent["thinking"]["type"] == "adaptive"

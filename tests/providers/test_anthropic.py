@@ -7,6 +7,8 @@ import pytest
 from headgate.errors import UpstreamFailed, UpstreamRateLimited, UpstreamRefused
 from headgate.providers.anthropic import Anthropic
 from headgate.types import Secret
+from headgate.wire.conversation import Conversation, Message, Settings, Text, ToolCall, ToolResult
+from headgate.wire.messages import MESSAGES
 
 from .configured import KEY, configured, fields, plain
 
@@ -214,3 +216,28 @@ def test_a_model_that_cannot_stop_thinking_is_asked_for_the_least_effort(model: 
 )
 def test_thinking_of_no_known_shape_is_left_to_the_service(asked: dict[str, Any]) -> None:
     assert adjusted("claude-opus-5", temperature=0.2, **asked) == (asked, {"temperature"})
+
+
+@adaptive_models
+@pytest.mark.parametrize("effort", ["low", "medium", "high", "xhigh", "max"])
+@pytest.mark.parametrize("max_tokens", [None, 16, 1024, 3000])
+def test_an_effort_reaches_an_adaptive_model_as_it_was_asked_for(
+    model: str, effort: str, max_tokens: int | None
+) -> None:
+    called = Message("assistant", (ToolCall("call_1", "f", "{}"),))
+    told = Message("user", (ToolResult("call_1", (Text("1"),)),))
+    settings = Settings(effort=effort, max_tokens=max_tokens)
+    asked = Conversation(model, (Message("user", (Text("hi"),)), called, told), settings=settings)
+    provider = configured(Anthropic)
+    written = MESSAGES.write(provider.suit(asked))
+    assert provider.adjust("messages", model, written.fields) == ()
+    sent = plain(written.fields)
+    assert (sent["output_config"], sent["thinking"]) == ({"effort": effort}, ADAPTIVE)
+    assert written.dropped == ()
+    assert max_tokens in (None, sent["max_tokens"])
+
+
+@pytest.mark.parametrize("model", OLD + TEMPERATURE_OR_TOP_P)
+def test_other_models_are_asked_as_before(model: str) -> None:
+    asked = Conversation(model, (), settings=Settings(effort="high"))
+    assert configured(Anthropic).suit(asked) is asked

@@ -37,16 +37,16 @@ def outgoing(asked: Wire, ask: Ask, reach: Reach, target: Target) -> Outgoing:
         if target.model != ask.model:
             fields["model"] = msgspec.Raw(encode(target.model))
     else:
-        fields, dropped = _translated(asked, wire, ask, target)
+        fields, dropped = _translated(asked, wire, ask, reach, target)
     if ask.stream and not (wire is asked and ask.counts):
         wire.want_usage(fields)
     dropped += reach.provider.adjust(wire.name, target.model, fields)
     return Outgoing(wire, ask.body if fields == ask.fields else encode(fields), dropped)
 
 
-def _translated(asked: Wire, wire: Wire, ask: Ask, target: Target) -> tuple[Fields, tuple[str, ...]]:
+def _translated(asked: Wire, wire: Wire, ask: Ask, reach: Reach, target: Target) -> tuple[Fields, tuple[str, ...]]:
     if isinstance(asked, TextWire) and isinstance(wire, TextWire):
-        conversation = conversation_of(asked, ask, target)
+        conversation = reach.provider.suit(conversation_of(asked, ask, target))
         written = wire.write(conversation)
         return written.fields, conversation.unread + written.dropped
     if isinstance(asked, VectorWire) and isinstance(wire, VectorWire):

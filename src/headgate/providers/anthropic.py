@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from headgate.errors import UpstreamError, UpstreamRateLimited
 from headgate.providers.base import Fields, Headers, Provider, drop, encode, epoch_s
 from headgate.types import ModelCard, Secret
+from headgate.wire.conversation import Conversation
 from headgate.wire.effort import effort_of
 
 VERSION = b"2023-06-01"
@@ -65,6 +67,12 @@ class Anthropic(Provider):
     def credential(self, key: Secret | None) -> Headers:
         shown = [(b"x-api-key", key.reveal().encode())] if key else []
         return [*shown, (b"anthropic-version", VERSION)]
+
+    def suit(self, conversation: Conversation) -> Conversation:
+        generation = _generation(conversation.model)
+        if generation is None or not generation.adaptive:
+            return conversation
+        return replace(conversation, settings=replace(conversation.settings, adaptive=True))
 
     def adjust(self, wire: str, model: str, fields: Fields) -> tuple[str, ...]:
         """An adaptive model refuses the sampling settings, and takes an effort in place of a budget for thinking; one

@@ -95,6 +95,10 @@ class Provider:
         """The headers that show the key, and those that the service wants besides."""
         return [(b"authorization", b"Bearer " + key.reveal().encode())] if key else []
 
+    def suit(self, conversation: Conversation) -> Conversation:
+        """A conversation that goes to one of the service's wires, with what its model makes differ."""
+        return conversation
+
     def adjust(self, wire: str, model: str, fields: Fields) -> tuple[str, ...]:
         """Changes a request's fields to this service's habits; returns the names of settings that had to go."""
         for old, new in self.renames.items():

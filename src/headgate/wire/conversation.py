@@ -134,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sampling and limits; None means that the caller said nothing.
 
     `thinking_tokens` is an explicit budget for reasoning (0 turns it off); `effort` is the same wish in words.
+    `adaptive` comes from the target, never from the caller: its model decides by itself how long to think.
     """
 
     max_tokens: int | None = None
@@ -149,6 +150,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     top_logprobs: int | None = None
     effort: str | None = None
     thinking_tokens: int | None = None
+    adaptive: bool = False
     parallel_tools: bool | None = None
     format: OutputFormat | None = None
     user: str | None = None

@@ -31,7 +31,10 @@ class Thought(msgspec.Struct, frozen=True):
 
 
 def plan(conversation: Conversation) -> Thought:
-    """The caller's bound on tokens is never raised: a budget that does not fit in it becomes half of it."""
+    """The caller's bound on tokens is never raised: a budget that does not fit in it becomes half of it.
+
+    For an adaptive model the budget stands for an effort, which nothing bounds and only a forced tool forbids.
+    """
     settings = conversation.settings
     bound = settings.max_tokens or ANSWER_TOKENS
     wish = settings.thinking_tokens
@@ -41,12 +44,12 @@ def plan(conversation: Conversation) -> Thought:
         wish = effort.budget_of(settings.effort)
     if wish == 0:
         return Thought(bound, ThinkingOption("disabled"))
-    if wish is None or not _allowed(conversation) or (settings.max_tokens or LEAST + 1) <= LEAST:
+    if wish is None or _forced(conversation) or not (settings.adaptive or _fits(conversation)):
         return Thought(bound, refused=True)
     budget = max(wish, LEAST)
     if settings.max_tokens is None:
         bound = budget + ANSWER_TOKENS
-    elif budget >= bound:
+    elif budget >= bound and not settings.adaptive:
         budget = max(bound // 2, LEAST)
     return Thought(bound, ThinkingOption("enabled", budget))
 
@@ -64,9 +67,14 @@ def sampling(settings: Settings, thinking: bool) -> Settings:
     )
 
 
-def _allowed(conversation: Conversation) -> bool:
+def _forced(conversation: Conversation) -> bool:
     choice = conversation.tool_choice
-    if conversation.tools and choice and choice.mode in ("required", "tool"):
+    return bool(conversation.tools and choice and choice.mode in ("required", "tool"))
+
+
+def _fits(conversation: Conversation) -> bool:
+    """Whether there is room for a budget, and the last use of a tool shows the thinking it came from."""
+    if (conversation.settings.max_tokens or LEAST + 1) <= LEAST:
         return False
     said = [message.parts for message in conversation.messages if message.role == "assistant"]
     last = said[-1] if said else ()

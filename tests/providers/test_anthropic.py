@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headgate.errors import UpstreamFailed, UpstreamRateLimited, UpstreamRefused
+from headgate.errors import UpstreamFailed, UpstreamRateLimited, UpstreamRefused, WireNotServed
 from headgate.providers.anthropic import Anthropic
 from headgate.types import Secret
 from headgate.wire.conversation import Conversation, Message, Settings, Text, ToolCall, ToolResult
@@ -241,3 +241,12 @@ def test_an_effort_reaches_an_adaptive_model_as_it_was_asked_for(
 def test_other_models_are_asked_as_before(model: str) -> None:
     asked = Conversation(model, (), settings=Settings(effort="high"))
     assert configured(Anthropic).suit(asked) is asked
+
+
+@adaptive_models
+def test_an_answer_that_was_begun_goes_to_another_target(model: str) -> None:
+    begun = (Message("user", (Text("hi"),)), Message("assistant", (Text("Hel"),)), Message("system", (Text("short"),)))
+    with pytest.raises(WireNotServed, match="last message"):
+        configured(Anthropic).suit(Conversation(model, begun))
+    configured(Anthropic).suit(Conversation(model, begun[:1]))
+    configured(Anthropic).suit(Conversation("claude-sonnet-4-5", begun))

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec.structs import replace
 
-from headgate.errors import UpstreamError, UpstreamRateLimited
+from headgate.errors import UpstreamError, UpstreamRateLimited, WireNotServed
 from headgate.providers.base import Fields, Headers, Provider, drop, encode, epoch_s
 from headgate.types import ModelCard, Secret
 from headgate.wire.conversation import Conversation
@@ -69,9 +69,13 @@ class Anthropic(Provider):
         return [*shown, (b"anthropic-version", VERSION)]
 
     def suit(self, conversation: Conversation) -> Conversation:
+        """Raises `WireNotServed` for an answer that has been begun: no adaptive model goes on with one."""
         generation = _generation(conversation.model)
         if generation is None or not generation.adaptive:
             return conversation
+        turns = [message.role for message in conversation.messages if message.role not in ("system", "developer")]
+        if turns and turns[-1] == "assistant":
+            raise WireNotServed("this model does not go on with an answer: the last message must be a user's")
         return replace(conversation, settings=replace(conversation.settings, adaptive=True))
 
     def adjust(self, wire: str, model: str, fields: Fields) -> tuple[str, ...]:

@@ -96,7 +96,10 @@ class Provider:
         return [(b"authorization", b"Bearer " + key.reveal().encode())] if key else []
 
     def suit(self, conversation: Conversation) -> Conversation:
-        """A conversation that goes to one of the service's wires, with what its model makes differ."""
+        """A conversation that goes to one of the service's wires, with what its model makes differ.
+
+        Raises `WireNotServed` for one that the model refuses as a whole.
+        """
         return conversation
 
     def adjust(self, wire: str, model: str, fields: Fields) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from headgate.testing.gateway import RunningGateway
 from tests.conftest import calls
 from tests.usage import row_where
 
-MODELS = ["claude-sonnet-4-5", "gpt-4o", "ollama/qwen3:8b", "echo"]
+MODELS = ["claude-sonnet-5", "gpt-4o", "ollama/qwen3:8b", "echo"]
 HELLO: list[MessageParam] = [{"role": "user", "content": "one two three"}]
 WEATHER: ToolParam = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 
@@ -62,7 +62,7 @@ def test_unknown_fields_reach_anthropic_and_a_query_is_no_part_of_the_path(
     client: Anthropic, fake: FakeUpstream, gateway: RunningGateway
 ) -> None:
     answer = client.messages.with_raw_response.create(
-        model="claude-sonnet-4-5",
+        model="claude-sonnet-5",
         max_tokens=9,
         messages=HELLO,
         extra_body={"a_field_of_tomorrow": [1]},
@@ -83,7 +83,7 @@ def test_errors_are_those_that_the_client_knows(client: Anthropic, fake: FakeUps
         client.with_options(api_key="sk-nobody").messages.create(model="echo", max_tokens=9, messages=HELLO)
     fake.fault(Status(400, message="no such thing"))
     with pytest.raises(BadRequestError, match="no such thing"):
-        client.messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=HELLO)
+        client.messages.create(model="claude-sonnet-5", max_tokens=9, messages=HELLO)
 
 
 def test_the_body_of_an_error_is_anthropics(gateway: RunningGateway) -> None:

@@ -41,7 +41,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiosqlite": ("storage/",),
     "asyncpg": ("storage/",),
     "redis": ("storage/redis.py",),
-    "httptools": ("upstream/", "edge/protocol.py"),
+    "httptools": ("upstream/", "edge/protocol.py", "edge/head.py"),
     "pyqwest": ("upstream/",),
     "fastapi": ("control/",),
     "starlette": ("control/",),

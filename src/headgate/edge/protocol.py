@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from functools import lru_cache, partial
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, cast
-from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from headgate.config import Server
 from headgate.edge.connections import Connections, connections_of
+from headgate.edge.head import check_head, split_target
 from headgate.edge.turn import Turn, plain_answer
 from headgate.errors import BadRequest, HeadgateError, HeadTooLarge, RequestTooSlow, TooManyConnections
 
@@ -33,7 +32,6 @@ CROWD = 1.25
 LIMITS = Server()
 REQUEST_RATE = 500.0
 """Bytes of a request that give it a second more to arrive."""
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]+")
 _NOTED = frozenset((b"host", b"expect", b"transfer-encoding", b"content-length"))
 
 
@@ -372,33 +370,3 @@ class _Rest:
     def __init__(self, connection: Protocol) -> None:
         self.on_body = connection.on_body
         self.on_message_complete = connection._message_over
-
-
-def check_head(version: str, method: bytes, noted: dict[bytes, bytes]) -> None:
-    """Refuses a request's head that two servers might read differently. Raises `BadRequest`.
-
-    RFC 9112 §3.2 (one `host` in HTTP/1.1), §6.1 (no transfer coding in HTTP/1.0).
-    """
-    host = noted.get(b"host")
-    if version == "1.1":
-        if host is None:
-            raise BadRequest("the header host is missing")
-    elif version != "1.0":
-        raise BadRequest(f"HTTP {version} is not served; expected HTTP/1.1")
-    elif b"transfer-encoding" in noted:
-        raise BadRequest("HTTP/1.0 has no transfer-encoding")
-    if host and not _HOST.fullmatch(host):
-        raise BadRequest("the header host is not the name of a host")
-    if method == b"CONNECT":
-        raise BadRequest("CONNECT is not served")
-
-
-@lru_cache(64)
-def split_target(target: bytes) -> tuple[str, bytes, bytes]:
-    """A request target's path (decoded), path (as it came) and query. Raises `BadRequest` where it has no path."""
-    try:
-        url = parse_url(target)
-        path = url.path.decode("ascii")
-    except (HttpParserError, AttributeError, UnicodeDecodeError):
-        raise BadRequest("the request's target is not a path") from None
-    return unquote(path) if "%" in path else path, url.path, url.query or b""

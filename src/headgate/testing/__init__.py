@@ -6,5 +6,7 @@ from headgate.testing.answers import Answer, Pacing, ToolCall
 from headgate.testing.fake import FakeUpstream
 from headgate.testing.faults import Fault
 from headgate.testing.journal import Entry, Journal
+from headgate.testing.lane import Way
+from headgate.testing.proxy import FaultProxy
 
-__all__ = ["Answer", "Entry", "FakeUpstream", "Fault", "Journal", "Pacing", "ToolCall"]
+__all__ = ["Answer", "Entry", "FakeUpstream", "Fault", "FaultProxy", "Journal", "Pacing", "ToolCall", "Way"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from headgate.testing.exchange import Exchange
 from headgate.testing.faults import Fault, Honest, Status, named, read
 from headgate.testing.http1 import BadHttp, Line, Request, head
 from headgate.testing.journal import Entry, Journal
+from headgate.testing.sockets import bound
 
 ROOTS = ("openai", "anthropic")
 """The dialects that a fake of all dialects serves without a prefix too; their paths differ but for `/v1/models`."""
@@ -154,7 +154,7 @@ class FakeUpstream:
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
         """As long as this lasts connections are refused, open ones are reset, and the port stays ours."""
-        held = _bound(self.host, self.port)
+        held = bound(self.host, self.port)
         await self._hang_up()
         try:
             yield
@@ -163,7 +163,7 @@ class FakeUpstream:
             held.close()
 
     async def _listen(self) -> None:
-        listening = _bound(self.host, self.port)
+        listening = bound(self.host, self.port)
         self.port = listening.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Line(self._converse, self._lines), sock=listening)
@@ -259,21 +259,6 @@ def _model(body: bytes) -> str:
         return msgspec.json.decode(body, type=_Asked).model
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Two sockets share the port while `refusing` closes the one that listens and keeps the other.
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setblocking(False)
-    try:
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 def _follow(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Literal, cast
 
 import msgspec
+
+from headgate.testing.sockets import reset
 
 Framing = Literal["length", "chunked", "close"]
 
@@ -132,10 +132,7 @@ class Line(asyncio.Protocol):
     def reset(self) -> None:
         """RST."""
         self.ours = True
-        self._transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        self._transport.abort()
+        reset(self._transport)
 
     async def request(self) -> Request:
         """Reads the next request. Raises `BadHttp`."""

@@ -1,4 +1,4 @@
-"""What users test with: a fake upstream and a whole gateway on real sockets, and the conformance suite."""
+"""What users test with: a fake upstream, a fault proxy and a whole gateway on real sockets; the conformance suite."""
 
 from __future__ import annotations
 

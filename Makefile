@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help serve test torture check format bench locks clean
+.PHONY: help serve test torture check format bench reliability locks clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 21
 
 serve: $(VENV)/.server ## Install, migrate, and serve on 127.0.0.1:8000; ARGS="--port 9000" is passed on
 	@$(BIN)/headgate serve $(ARGS)
@@ -34,6 +34,9 @@ format: $(VENV)/.dev ## Format the code and sort its imports
 
 bench: $(VENV)/.dev ## Measure against nginx in the same run (wants wrk and nginx); ARGS="--quick" takes a minute
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+reliability: $(VENV)/.dev ## Measure what failures cost: dead upstreams, callers who leave or are slow; ARGS="--quick" takes a minute
+	$(BIN)/python benchmarks/reliability.py $(ARGS)
 
 locks: ## Resolve the lock files anew (wants uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-header \

@@ -60,18 +60,24 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def machine(nginx: str) -> dict[str, str]:
-    """What the figures depend on."""
+def machine(nginx: str = "") -> dict[str, str]:
+    """What the figures depend on; nginx's version where the path of one is given."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr
     return {
         "processor": cpu[1] if cpu else platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "nginx": said.strip().rpartition("/")[2],
+        **_nginx(nginx),
         "load before the run": f"{os.getloadavg()[0]:.1f}",
     }
+
+
+def _nginx(program: str) -> dict[str, str]:
+    if not program:
+        return {}
+    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+    return {"nginx": said.strip().rpartition("/")[2]}
 
 
 def number(value: float | None) -> str:
@@ -138,10 +144,10 @@ def _plot(report: Report, path: Path) -> None:
     pyplot.close(figure)
 
 
-def write_document(report: Report) -> None:
-    """Puts the table and its machine between the marks of docs/benchmarks.md."""
+def write_document(report: Report, document: Path = DOCUMENT) -> None:
+    """Puts the table and its machine between the marks of a page."""
     machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
     part = f"{BEGIN}\n\nMeasured {report.at[:10]} on: {machine}.\n\n{table(report)}\n\n{END}"
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    before, _, rest = document.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    DOCUMENT.write_text(before + part + after)
+    document.write_text(before + part + after)

@@ -202,6 +202,7 @@ async def test_silence_before_the_first_byte_is_a_timeout(
     fake.journal.clear()
     answer = await road.ask(model, stream=stream)
     assert len(calls(fake)) == (direction == "down")
+    assert "no answer within 0.5 s" in answer.text
     await road.assert_refused(answer, 504, TIMEOUT)
 
 
@@ -214,7 +215,9 @@ async def test_after_a_silence_the_next_target_serves(road: Road) -> None:
 @pytest.mark.parametrize("model", MODELS)
 async def test_silence_in_mid_stream_ends_in_an_error_event(road: Road, model: str) -> None:
     await road.afresh(down=Way(after_bytes=await road.size(model, stream=True) * 2 // 3, then="silence"))
-    await road.assert_broken(await road.ask(model, stream=True), TIMEOUT)
+    answer = await road.ask(model, stream=True)
+    assert "silent for 0.5 s" in answer.text
+    await road.assert_broken(answer, TIMEOUT)
 
 
 @pytest.mark.parametrize("model", MODELS)

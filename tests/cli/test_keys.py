@@ -61,6 +61,17 @@ def test_a_revoked_key_stays_in_the_list(by: str, tmp_path: Path) -> None:
     assert {row["name"]: bool(row["revoked"]) for row in listed(tmp_path)} == {"old": True, "new": False}
 
 
+def test_a_key_is_revoked_by_its_whole_secret(tmp_path: Path) -> None:
+    lost, kept = (run(tmp_path, "create", "--name", name).stdout.strip() for name in ("lost", "kept"))
+    done = run(tmp_path, "revoke", lost)
+    assert done.exit_code == 0
+    assert {row["name"]: bool(row["revoked"]) for row in listed(tmp_path)} == {"lost": True, "kept": False}
+    assert lost not in done.output
+    almost = run(tmp_path, "revoke", kept[:-1])
+    assert almost.exit_code == 1
+    assert kept[:-1] not in almost.output, "a secret that was mistyped is still not for a log"
+
+
 def test_revoking_what_is_not_there_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "revoke", "key_nobody")
     assert done.exit_code == 1

@@ -125,6 +125,14 @@ def test_init_writes_samples_that_are_good_and_spares_what_is_there(folder: Path
     assert (folder / "headgate.yaml").read_text() != "log: {level: debug}\n"
 
 
+def test_init_over_what_it_would_write_itself_is_no_fault(folder: Path) -> None:
+    assert run("config", "init").exit_code == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = run("config", "init")
+    assert (again.exit_code, again.output.count("wrote")) == (0, len(before))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_the_schema_is_printed_as_it_is_kept() -> None:
     assert run("config", "schema").output == (Path(__file__).parents[2] / "headgate.schema.json").read_text("utf-8")
 

@@ -4,7 +4,8 @@ from math import isclose, sqrt
 
 import pytest
 
-from headgate.providers.echo import DIMENSIONS, Echo
+from headgate.errors import BadRequest
+from headgate.providers.echo import DIMENSIONS, NUMBERS_MAX, Echo
 from headgate.types import Usage
 from headgate.wire.conversation import (
     AnyEvent,
@@ -89,6 +90,13 @@ def test_vectors_depend_on_the_input_alone_and_have_length_one() -> None:
 def test_vectors_have_the_length_that_was_asked_for() -> None:
     (vector,) = configured(Echo).embed(EmbeddingRequest("echo", ("a",), dimensions=3)).vectors
     assert len(vector) == 3
+
+
+@pytest.mark.parametrize(("inputs", "dimensions"), [(1, NUMBERS_MAX + 1), (NUMBERS_MAX // DIMENSIONS + 1, None)])
+def test_more_numbers_than_it_makes_are_refused(inputs: int, dimensions: int | None) -> None:
+    with pytest.raises(BadRequest, match="at most 1000000 numbers") as refused:
+        configured(Echo).embed(EmbeddingRequest("echo", ("a",) * inputs, dimensions=dimensions))
+    assert refused.value.param == "input"
 
 
 def test_it_is_there_without_asking_and_without_a_key() -> None:

@@ -16,7 +16,7 @@ from headgate.errors import (
 )
 from headgate.providers.base import encode
 from headgate.providers.compatible import Compatible
-from headgate.providers.failure import read_error, retry_after_s
+from headgate.providers.failure import MESSAGE_LIMIT, read_error, retry_after_s
 
 from .configured import KEY, configured
 
@@ -175,3 +175,18 @@ def test_ordinary_words_are_not_hidden() -> None:
 
 def test_a_long_tale_is_cut() -> None:
     assert len(fail(500, encode({"error": "x" * 1_000_000})).message) < 3000
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_long_code_or_param_is_cut(status: int) -> None:
+    told = {"message": "m", "code": "c" * 100_000, "param": "p" * 100_000}
+    error = fail(status, encode({"error": told}))
+    assert (len(error.code_said), len(error.param or "")) == (100, 200)
+
+
+@pytest.mark.parametrize(("field", "limit"), [("message", MESSAGE_LIMIT), ("code", 100), ("param", 200)])
+def test_words_are_scrubbed_before_they_are_cut(field: str, limit: int) -> None:
+    """Cut first, and half a key would stay that nothing recognises."""
+    told = {"message": "m", "code": "c", "param": "p", field: "x" * (limit - len(KEY) // 2) + KEY}
+    error = fail(400, encode({"error": told}))
+    assert KEY[:6] not in f"{error.message}{error.code_said}{error.param}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import pytest
 
 from headgate.config import Prefix
 from headgate.errors import ModelNotFound
-from headgate.routing.catalogue import Catalogue
+from headgate.routing.catalogue import NEAR_AMONG, NEAR_CHARS, Catalogue
 from headgate.routing.plan import plan
 from headgate.types import ModelCard, Target
 
@@ -89,3 +91,25 @@ def test_the_cards_are_sorted_and_hold_the_aliases(catalogue: Catalogue) -> None
     assert {"fast", "sturdy", "configured", "llama2:latest"} <= set(ids)
     assert catalogue.card("fast") == ModelCard(id="fast", provider="openai", name="gpt-4o-mini")
     assert catalogue.card("nobody") is None
+
+
+def test_a_wrong_name_is_compared_with_a_bounded_number_of_names(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[str, list[str]]] = []
+
+    def noting(word: str, among: list[str], **options: float) -> list[str]:
+        compared.append((word, among))
+        return get_close_matches(word, among, n=3, cutoff=0.5)
+
+    monkeypatch.setattr("headgate.routing.catalogue.get_close_matches", noting)
+    catalogue.learn("spare", [ModelCard(id=f"aa-model-{number}", provider="spare") for number in range(5000)])
+    catalogue.learn("ollama", [ModelCard(id="zz-special", provider="ollama")])
+    with pytest.raises(ModelNotFound) as failed:
+        plan(catalogue, "zz-specail")
+    assert "`zz-special`" in failed.value.message, "those that begin alike are compared first"
+    with pytest.raises(ModelNotFound) as failed:
+        plan(catalogue, "zz" * 1_000_000)
+    assert len(failed.value.message) < 500
+    assert [len(among) for _, among in compared] == [NEAR_AMONG, NEAR_AMONG]
+    assert max(len(word) for word, _ in compared) == NEAR_CHARS

@@ -135,20 +135,22 @@ async def test_latency_delays_each_byte_but_bounds_no_rate(proxy: FaultProxy, di
     assert 0.1 <= monotonic() - began + 0.002 < 2.0, "not a tenth of a second for each of the twenty"
 
 
-async def test_jitter_varies_the_delay_and_keeps_the_order(proxy: FaultProxy) -> None:
-    proxy.down = Way(latency_s=0.05, jitter_s=0.05)
-    waits = []
+async def test_jitter_goes_both_ways_and_keeps_the_order(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    luck = 0.0
+    monkeypatch.setattr("headgate.testing.lane.random.uniform", lambda least, most: luck)
+    proxy.up = Way(latency_s=0.1, jitter_s=0.1)
+    waits: dict[float, float] = {}
     async with client(proxy) as (reader, writer):
-        for number in range(12):
+        for luck in (-1.0, 1.0, -1.0):
             began = monotonic()
-            writer.write(b"%02d" % number)
-            assert await reader.readexactly(2) == b"%02d" % number
-            waits.append(monotonic() - began)
-        writer.write(TEXT)
-        await asyncio.sleep(0)
-        writer.write(TEXT)
-        assert await reader.readexactly(2 * len(TEXT)) == 2 * TEXT
-    assert max(waits) - min(waits) > 0.01
+            writer.write(b"x")
+            await reader.readexactly(1)
+            waits[luck] = min(monotonic() - began, waits.get(luck, inf))
+        for luck, word in ((1.0, b"late"), (-1.0, b"soon")):
+            writer.write(word)
+            await asyncio.sleep(0.02)  # so that they are two blocks, the second with the better luck
+        assert await reader.readexactly(8) == b"latesoon"
+    assert waits[-1.0] < 0.1 < 0.198 <= waits[1.0]
 
 
 class Pieces(asyncio.Protocol):

@@ -206,6 +206,26 @@ async def test_silence_before_the_first_byte_is_a_timeout(
     await road.assert_refused(answer, 504, TIMEOUT)
 
 
+@pytest.mark.parametrize("model", MODELS)
+async def test_anthropics_clients_are_told_in_their_own_dialect(road: Road, model: str) -> None:
+    ask = {"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": TEXT}]}
+    before = road.proxy.bytes_down
+    whole = await road.client.post("/v1/messages", json=ask | {"stream": True})
+    assert b"event: message_stop" in whole.content
+    size = road.proxy.bytes_down - before
+    await road.afresh(down=Way(after_bytes=size * 2 // 3, then="silence"))
+    broken = await road.client.post("/v1/messages", json=ask | {"stream": True})
+    assert broken.status_code == 200
+    last = broken.text.rstrip().rpartition("\n\n")[2]
+    assert last.startswith("event: error\ndata: ")
+    assert (await road.row(broken))["error"] == TIMEOUT
+    await road.afresh(down=Way(then="reset"))
+    refused = await road.client.post("/v1/messages", json=ask)
+    assert (refused.status_code, refused.json()["type"]) == (502, "error")
+    assert (await road.row(refused))["error"] == AWAY
+    await road.assert_nothing_open()
+
+
 async def test_after_a_silence_the_next_target_serves(road: Road) -> None:
     await road.afresh(down=Way(then="silence"))
     await road.assert_elsewhere(await road.ask("sturdy"))

@@ -146,7 +146,8 @@ async def test_jitter_goes_both_ways_and_keeps_the_order(proxy: FaultProxy, monk
             writer.write(b"x")
             await reader.readexactly(1)
             waits[luck] = min(monotonic() - began, waits.get(luck, inf))
-        for luck, word in ((1.0, b"late"), (-1.0, b"soon")):
+        for word, drawn in ((b"late", 1.0), (b"soon", -1.0)):
+            luck = drawn
             writer.write(word)
             await asyncio.sleep(0.02)  # so that they are two blocks, the second with the better luck
         assert await reader.readexactly(8) == b"latesoon"

@@ -59,11 +59,12 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A target's place in a route: its tier, smaller first, and its share among its equals there."""
+    """A target's place in a route: its priority, smaller first, its share among its equals, its number in the route."""
 
     target: Target
     weight: float = 1.0
     priority: int = 0
+    number: int = 0
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -59,6 +59,7 @@ def one_hasty_gateway(
 @pytest.fixture
 def hasty_gateway(one_hasty_gateway: RunningGateway, fake: FakeUpstream) -> RunningGateway:
     """A gateway with limits of a third of a second, a body limit of one mebibyte, and providers that cannot work."""
+    one_hasty_gateway.house.rooms.traffic.forget()
     return one_hasty_gateway
 
 

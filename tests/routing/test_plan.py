@@ -8,6 +8,7 @@ from headgate.config import Prefix
 from headgate.errors import ModelNotFound
 from headgate.routing.catalogue import Catalogue
 from headgate.routing.plan import plan
+from headgate.routing.routes import NO_ROUTES
 from headgate.types import ModelCard, Target
 
 PREFIXES = (
@@ -52,13 +53,13 @@ def catalogue() -> Catalogue:
 def test_a_name_is_found_by_the_first_rule_that_knows_it(
     catalogue: Catalogue, asked: str, why: str, targets: list[Target]
 ) -> None:
-    found = plan(catalogue, asked)
+    found = plan(catalogue, NO_ROUTES, asked)
     assert (found.why, list(found.targets), found.asked) == (why, targets, asked)
 
 
 def test_an_unknown_name_is_told_what_comes_near(catalogue: Catalogue) -> None:
     with pytest.raises(ModelNotFound) as failed:
-        plan(catalogue, "lama2")
+        plan(catalogue, NO_ROUTES, "lama2")
     assert "`llama2`" in failed.value.message
     assert failed.value.param == "model"
 
@@ -66,7 +67,7 @@ def test_an_unknown_name_is_told_what_comes_near(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize("name", ["nothing/like/it", "openai/", "zzz"])
 def test_a_name_that_nothing_resembles_is_not_found(catalogue: Catalogue, name: str) -> None:
     with pytest.raises(ModelNotFound):
-        plan(catalogue, name)
+        plan(catalogue, NO_ROUTES, name)
 
 
 def test_a_new_list_replaces_the_old_one_but_not_what_was_configured(catalogue: Catalogue) -> None:

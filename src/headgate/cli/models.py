@@ -46,6 +46,6 @@ def _rows(config: Config) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _note(provider: Provider) -> str:
-    if provider.settings.key:
+    if provider.settings.first_key:
         return "key set"
     return f"no key: {' or '.join(provider.key_env)} is not set" if provider.key_needed else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from headgate import __version__
@@ -117,16 +117,11 @@ class Rooms:
 
     def _engine(self) -> None:
         config = self.config
-        adapters, prefixes = self._providers()
+        adapters, prefixes = providers_of(config, self.notices.append)
         self.upstreams: dict[Transport, Upstream] = {}
         reaches = {name: self._reach(provider) for name, provider in adapters.items()}
         self.traces = traces(config.otlp_endpoint, {name: reach.address for name, reach in reaches.items()})
-        led = {
-            name: tuple(f"{leg.provider}/{leg.model}" for leg in route.legs()) for name, route in config.routes.items()
-        }
-        catalogue = Catalogue(
-            adapters, config.aliases | led, prefixes, {name: provider.cards() for name, provider in adapters.items()}
-        )
+        catalogue = catalogue_of(config, adapters, prefixes)
         self.discovery = Discovery(catalogue, routes_of(config.routes, config.providers), reaches)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         self.traffic = Traffic(catalogue.price, self._target_failed)
@@ -150,19 +145,6 @@ class Rooms:
             (target.provider, target.model, target.credential, self.traffic.breaker(target).state(now)): 1.0
             for target in self.discovery.routes.targets
         }
-
-    def _providers(self) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
-        config = self.config
-        classes = discover(self.notices.append)
-        adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
-        if config.plugins is None or not config.plugins.is_dir():
-            return adapters, config.prefixes
-        from headgate.providers import plugin_files
-
-        loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
-        self.notices += loaded.notices
-        rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
-        return adapters | loaded.providers, tuple(rows)
 
     def _reach(self, provider: Provider) -> Reach:
         settings = provider.settings
@@ -207,7 +189,7 @@ class Rooms:
     def _control(self) -> App:
         from headgate.control.api import ControlPlane
 
-        return ControlPlane(self.gate, self.usage, self.shipper)
+        return ControlPlane(self.gate, self.usage, self.shipper, self.discovery, self.traffic)
 
     async def open(self) -> None:
         """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""
@@ -262,6 +244,30 @@ class Rooms:
         server = self.config.server
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
         return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{server.port}"
+
+
+def providers_of(config: Config, report: Callable[[str], None]) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
+    """Every provider, plug-ins included, and the prefix table with theirs; `report` is told what cannot be used."""
+    classes = discover(report)
+    adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
+    if config.plugins is None or not config.plugins.is_dir():
+        return adapters, config.prefixes
+    from headgate.providers import plugin_files
+
+    loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
+    for notice in loaded.notices:
+        report(notice)
+    rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
+    return adapters | loaded.providers, tuple(rows)
+
+
+def catalogue_of(config: Config, adapters: Mapping[str, Provider], prefixes: tuple[Prefix, ...]) -> Catalogue:
+    """What is known before any provider was asked; a route is listed as an alias is."""
+    routes = {
+        name: tuple(f"{leg.provider}/{leg.model}" for leg in route.legs()) for name, route in config.routes.items()
+    }
+    cards = {name: provider.cards() for name, provider in adapters.items()}
+    return Catalogue(adapters, config.aliases | routes, prefixes, cards)
 
 
 def settle_memory() -> None:

@@ -78,10 +78,6 @@ class Traffic:
         self._refused.clear()
         self.conditions.forgive()
 
-    def keep_strategies(self, routes: Collection[str]) -> None:
-        """Forgets the strategies of routes that are no more."""
-        self._strategies = {key: strategy for key, strategy in self._strategies.items() if key[0] in routes}
-
     def choose(self, route: Route, tried: Collection[Target], conversation: str) -> Target | None:
         """The best target that is fit; None where none is left. Those near a rate limit come after the others."""
         for tier in self._well(route.tiers, tried):
@@ -164,10 +160,11 @@ class Traffic:
             return
         now = self.clock()
         fit = [[way for way in tier if way.target not in tried and self.fit(way.target, now)] for tier in tiers]
-        easy = [[way for way in tier if not self._low(way.target, now)] for tier in fit]
+        easy = [[way for way in tier if not self.low(way.target, now)] for tier in fit]
         yield from (tier for tier in (*easy, *fit) if tier)
 
-    def _low(self, target: Target, now: float) -> bool:
+    def low(self, target: Target, now: float) -> bool:
+        """Whether its provider says that little is left before its rate limit."""
         return target in self.ailing and now < self.conditions[target].low_until
 
     def _rest(self, target: Target, wished_s: float | None) -> None:

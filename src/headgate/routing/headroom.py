@@ -46,7 +46,7 @@ def _count(said: bytes) -> float | None:
 
 
 def _clamped(seconds: float) -> float:
-    return min(max(seconds, 0.1), MOST_S)
+    return min(max(0.1, seconds), MOST_S)  # in this order no number (`nan`) becomes the least
 
 
 def reset_s(said: bytes, now: float) -> float:

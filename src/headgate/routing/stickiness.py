@@ -27,7 +27,7 @@ def conversation_of(session: str, fields: Fields) -> str:
     the user, which every later turn repeats. Empty where there is nothing to know it by."""
     if session:
         return f"session {session}"
-    if len(said := bytes(fields.get("prompt_cache_key", b"null"))) > 4:
+    if (said := bytes(fields.get("prompt_cache_key", b"null"))) not in (b"null", b'""'):
         return f"cache key {_digest(said)}"
     try:
         turns = _turns(fields.get("messages", b"[]"))

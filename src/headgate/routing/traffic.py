@@ -92,9 +92,9 @@ class Traffic:
 
     def fit(self, target: Target, now: float) -> bool:
         """Whether it may be chosen: neither it nor its credential rests, and its breaker lets a request go."""
-        if target in self.ailing and not self.conditions[target].fit(now):
-            return False
-        return not self._refused or now >= self._refusal(target)[0]
+        return (target not in self.ailing or self.conditions[target].fit(now)) and (
+            not self._refused or now >= self._refusal(target)[0]
+        )
 
     def back_at(self, target: Target, now: float) -> float:
         """When it is expected to serve again, on `clock`; now at the earliest."""
@@ -158,10 +158,13 @@ class Traffic:
         if not (tried or self.ailing or self._refused):
             yield from tiers
             return
-        now = self.clock()
-        fit = [[way for way in tier if way.target not in tried and self.fit(way.target, now)] for tier in tiers]
-        easy = [[way for way in tier if not self.low(way.target, now)] for tier in fit]
-        yield from (tier for tier in (*easy, *fit) if tier)
+        now, kept = self.clock(), []
+        for tier in tiers:
+            fit = [way for way in tier if way.target not in tried and self.fit(way.target, now)]
+            kept.append(fit)
+            if easy := [way for way in fit if not self.low(way.target, now)]:
+                yield easy
+        yield from filter(None, kept)
 
     def low(self, target: Target, now: float) -> bool:
         """Whether its provider says that little is left before its rate limit."""

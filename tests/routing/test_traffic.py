@@ -141,6 +141,14 @@ def test_a_refused_credential_rests_for_every_model_of_its_provider(error: Upstr
         assert {scene.serve(to).credential for _ in range(10)} == {"blue", "green"}
 
 
+def test_a_credential_that_serves_after_all_is_forgiven() -> None:
+    scene, lone = Scene(), route("priority", 1)
+    scene.fail(A, 1, UpstreamAuthFailed("no", upstream_status=401))
+    assert not scene.traffic.calm
+    scene.serve(lone)
+    assert scene.traffic.calm
+
+
 def test_credentials_take_turns() -> None:
     scene = Scene()
     assert Counter(scene.serve(KEYS) for _ in range(100)) == {BLUE: 50, GREEN: 50}
@@ -199,6 +207,15 @@ def test_a_lone_target_that_is_well_leaves_no_trace() -> None:
     scene.serve(to)
     assert not scene.traffic.conditions
     assert not scene.traffic.ailing
+
+
+def test_made_up_names_push_no_breaker_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "CONDITIONS", 50)
+    scene = Scene()
+    scene.fail(A, 5)
+    for number in range(200):
+        assert not scene.traffic.conditions[Target("p", f"made-up-{number}")].busy
+    assert scene.traffic.breaker(A).state(scene.clock()) == "open"
 
 
 def test_made_up_names_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:

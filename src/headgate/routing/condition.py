@@ -34,6 +34,11 @@ class Condition:
         self.breaker.whole()
         self.rests_until = self.low_until = 0.0
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was ever held against it, or all is forgotten."""
+        return not (self.breaker.failures or self.breaker.until or self.rests_until or self.low_until)
+
     def fit(self, now: float) -> bool:
         """Whether it may be chosen: not resting, and its breaker lets a request go."""
         return now >= self.rests_until and self.breaker.admits(now)

@@ -197,8 +197,8 @@ def drawn(ways: Sequence[Way], point: float) -> Way:
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
     "priority": RoundRobin,
-    "round_robin": RoundRobin,
     "weighted": Weighted,
+    "round_robin": RoundRobin,
     "least_busy": LeastBusy,
     "fastest": Fastest,
     "cheapest": Cheapest,

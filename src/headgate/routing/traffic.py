@@ -28,14 +28,19 @@ Observer = Callable[[Target, UpstreamError], None]
 
 
 class Conditions(dict[Target, Condition]):
-    """Every target that anybody asked about; too many, and those that nothing is on its way to are forgotten."""
+    """Every target that anybody asked about. Where these are too many, idle ones are forgotten: those first that
+    nothing is held against."""
 
     def __missing__(self, target: Target) -> Condition:
         if len(self) >= CONDITIONS:
-            for idle in [each for each, condition in self.items() if not condition.busy]:
-                del self[idle]
+            self._make_room()
         self[target] = made = Condition()
         return made
+
+    def _make_room(self) -> None:
+        idle = [target for target, condition in self.items() if not condition.busy]
+        for target in [target for target in idle if self[target].blank] or idle:
+            del self[target]
 
     def forgive(self) -> None:
         for condition in self.values():
@@ -64,6 +69,11 @@ class Traffic:
         self._around = Surroundings(clock, random or Random(), self.conditions, price, self.stickiness)
         self._strategies: dict[tuple[str, str], Strategy] = {}
         self._observe = observe
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is held against anybody."""
+        return not (self.ailing or self._refused)
 
     def strategy(self, route: Route) -> Strategy:
         """The route's strategy, with what it remembers."""
@@ -126,7 +136,8 @@ class Traffic:
             self.conditions[target].breaker.answered()
 
     def whole(self, target: Target) -> None:
-        """An answer came to its end, or the provider had a good reason to refuse."""
+        """An answer came to its end, or the provider had a good reason to refuse: its credential is good, too."""
+        self._refused.pop((target.provider, target.credential), None)
         if target in self.ailing:
             condition = self.conditions[target]
             condition.breaker.whole()
@@ -155,7 +166,7 @@ class Traffic:
 
     def _well(self, tiers: Sequence[tuple[Way, ...]], tried: Collection[Target]) -> Iterator[Sequence[Way]]:
         """What is left of each tier, first those with enough headroom."""
-        if not (tried or self.ailing or self._refused):
+        if self.calm and not tried:
             yield from tiers
             return
         now, kept = self.clock(), []

@@ -45,13 +45,13 @@ class Alone:
         """Nobody counts the calls of a target that has no rivals."""
 
     def answered(self, target: Target, first_token_s: float, headers: Mapping[bytes, bytes]) -> None:
-        if self._traffic.ailing:
+        if not self._traffic.calm:
             self._traffic.answered(target)
 
     def ended(self, target: Target, failure: HeadgateError | None, *, whole: bool) -> None:
         if isinstance(failure, UpstreamError):
             self._traffic.failed(target, failure)
-        elif whole and self._traffic.ailing:
+        elif whole and not self._traffic.calm:
             self._traffic.whole(target)
 
 

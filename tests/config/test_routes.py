@@ -43,6 +43,7 @@ def test_a_route_keeps_all_that_was_written(tmp_path: Path) -> None:
         RouteTarget("anthropic", "claude/x", 1.0, 0, ""),
     )
     assert made.providers["openai"].keys == {"blue": Secret("sk-blue"), "green": Secret("sk-green")}
+    assert str(chat.legs()[0]) == "openai/gpt-5 (weight 3, priority 1, credential green)"
     assert {Secret("sk-blue"), Secret("sk-green")} <= set(made.secrets())
 
 

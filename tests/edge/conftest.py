@@ -27,6 +27,7 @@ providers:
   keyless: {{kind: compatible, base_url: "http://127.0.0.1:9", key_env: KEYLESS_API_KEY}}
 aliases:
   patient: [openai/gpt-4o, anthropic/claude-sonnet-4-5]
+  hollow: [hole/m, openai/gpt-4o]
 """
 
 

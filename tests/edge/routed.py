@@ -9,7 +9,7 @@ providers:
   one:
     kind: compatible
     base_url: {base}
-    credentials: {{blue: {{key: sk-blue-canary-0123456789}}, green: {{key: sk-green-canary-0123456789}}}}
+    credentials: {{blue: {{key: canary-blue-0123456789}}, green: {{key: canary-green-0123456789}}}}
   two: {{kind: compatible, base_url: "{base}", key: sk-two-canary-0123456789}}
   nobody: {{kind: compatible, base_url: "http://127.0.0.1:9", key: sk-nobody}}
   nowhere: {{kind: compatible, base_url: "http://nowhere.invalid/v1", key: sk-nowhere}}

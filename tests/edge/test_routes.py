@@ -242,6 +242,6 @@ def test_routes_are_listed_among_the_models(routed_http: httpx.Client) -> None:
 
 
 def test_no_credential_is_in_any_answer(routed_http: httpx.Client, fake: FakeUpstream) -> None:
-    fake.fault(Status(400, "You sent sk-green-canary-0123456789 and sk-blue-canary-0123456789"), times=9)
+    fake.fault(Status(400, "You sent canary-green-0123456789 and canary-blue-0123456789"), times=9)
     answer = routed_http.post("/v1/chat/completions", json=ask("keys"))
     assert "canary" not in json.dumps(answer.json())

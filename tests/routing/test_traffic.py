@@ -174,6 +174,25 @@ def test_traffic_is_steered_away_before_the_429() -> None:
     assert scene.first(to) == A
 
 
+def test_those_near_a_limit_stand_in_for_each_other_without_a_risk() -> None:
+    scene, to = Scene(), route("priority", 1, 1)
+    for target in (A, B):
+        scene.traffic.heard(target, {b"x-ratelimit-remaining-requests": b"0", b"x-ratelimit-reset-requests": b"9s"})
+    assert walk(scene, to, risk=False) == [A, B]
+
+
+def test_all_that_was_held_against_targets_can_be_forgotten() -> None:
+    scene = Scene()
+    scene.fail(A, 5)
+    scene.fail(B, 1, UpstreamRateLimited("x", retry_after_s=30.0))
+    scene.fail(C, 1, UpstreamAuthFailed("x", upstream_status=401))
+    assert [scene.traffic.standing(target)[0] for target in (A, B, C)] == ["resting"] * 3
+    scene.traffic.forget()
+    assert [scene.traffic.standing(target) for target in (A, B, C)] == [("closed", "")] * 3
+    scene.fail(A, 4)
+    assert scene.traffic.standing(A)[0] == "closed"
+
+
 def test_the_low_serve_again_when_their_counter_begins_anew() -> None:
     scene, to = Scene(), route("priority", 1, 1)
     scene.traffic.heard(A, {b"x-ratelimit-remaining-requests": b"0", b"x-ratelimit-reset-requests": b"9s"})

@@ -29,6 +29,10 @@ class RouteTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credential: str = ""
     """One of the provider's credentials by its name; empty: all of them, taking turns."""
 
+    def __str__(self) -> str:
+        credential = f", credential {self.credential}" if self.credential else ""
+        return f"{self.provider}/{self.model} (weight {self.weight:g}, priority {self.priority}{credential})"
+
 
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A route as it is written; `provider/model` is short for a target with nothing else to say."""

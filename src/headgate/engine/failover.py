@@ -39,6 +39,7 @@ from headgate.wire.vectors import VectorWire
 ATTEMPTS = 3
 BACKOFF_S = 0.05
 BACKOFF_OVERLOADED_S = 1.0
+WISH_MOST_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class Attempts:
                 *(self._tab.request_id, self._tab.attempts, named(failed), error.code_said, named(self._target)),
             )
         if self._target == failed:
-            await self._back_off(error)
+            await asyncio.sleep(pause_s(error, self._tab.attempts))
         return True
 
     def _instead(self, error: HeadgateError) -> bool:
@@ -239,12 +240,6 @@ class Attempts:
         flow = Told(events, Telling(wire.writer(ask)))
         return Opened(reach, target, (), head=await self._tab.waiting(first(flow)), flow=flow)
 
-    async def _back_off(self, error: HeadgateError) -> None:
-        """Full jitter; a provider that says it is overloaded gets longer, one that names a wait gets that."""
-        wished = error.retry_after_s if isinstance(error, UpstreamError) else None
-        base = BACKOFF_OVERLOADED_S if error.status_said == 503 else BACKOFF_S
-        await asyncio.sleep(min(wished, 5.0) if wished is not None else random.uniform(0, base * self._tab.attempts))
-
 
 class HurriedAttempts(Attempts):
     """The tries of a caller that gave a time of its own: all of them together, and the answer, have that long."""
@@ -262,6 +257,14 @@ class HurriedAttempts(Attempts):
         if opened.flow is not None:
             self._opened = opened = msgspec.structs.replace(opened, flow=Hurried(opened.flow, self._due))
         return opened
+
+
+def pause_s(error: HeadgateError, attempts: int) -> float:
+    """How long to wait before the same target is asked again, in seconds: full jitter. A provider that says it is
+    overloaded gets longer, one that names a wait gets that."""
+    wished = error.retry_after_s if isinstance(error, UpstreamError) else None
+    base = BACKOFF_OVERLOADED_S if error.status_said == 503 else BACKOFF_S
+    return min(wished, WISH_MOST_S) if wished is not None else random.uniform(0, base * attempts)
 
 
 def named(target: Target) -> str:

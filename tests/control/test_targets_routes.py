@@ -28,6 +28,7 @@ routes:
       - {{provider: two, model: first, credential: blue}}
       - {{provider: two, model: second, credential: green, priority: 1}}
   long: {{targets: [two/long]}}
+  own: {{targets: [echo/echo, two/first]}}
 """
 TARGETS, EXPLAIN = "/api/v1/admin/targets", "/api/v1/admin/explain"
 
@@ -56,13 +57,27 @@ def spoil(owner: httpx.Client, fake: FakeUpstream) -> None:
 def test_targets_show_their_breakers_and_what_is_held_against_them(owner: httpx.Client, fake: FakeUpstream) -> None:
     spoil(owner, fake)
     rows = {(row["model"], row["credential"]): row for row in owner.get(TARGETS).json()["data"]}
-    assert set(rows) == {("first", "blue"), ("second", "green"), ("long", "blue"), ("long", "green")}
+    routed = {("first", "blue"), ("second", "green"), ("long", "blue"), ("long", "green")}
+    assert set(rows) == routed | {("first", "green"), ("echo", "default")}
     first, second = rows["first", "blue"], rows["second", "green"]
-    assert (first["breaker"], first["state"], first["failures"], first["routes"]) == ("open", "open", 5, ["pair"])
+    assert (first["breaker"], first["state"], first["failures"], first["routes"]) == (
+        "open",
+        "open",
+        5,
+        ["pair", "own"],
+    )
     assert first["reason"].startswith("5 failures in a row; to be probed in ")
     assert first["first_token_ms"] is None
     assert (second["breaker"], second["failures"], second["in_flight"]) == ("closed", 0, 0)
     assert second["first_token_ms"] > 0
+
+
+def test_a_provider_that_answers_by_itself_is_measured_too(owner: httpx.Client) -> None:
+    body = {"model": "own", "messages": [{"role": "user", "content": "Hello"}]}
+    assert owner.post("/v1/chat/completions", json=body).headers["x-headgate-provider"] == "echo"
+    rows = {row["provider"]: row for row in owner.get(TARGETS).json()["data"]}
+    assert rows["echo"]["first_token_ms"] > 0
+    assert rows["echo"]["in_flight"] == 0
 
 
 def test_metrics_show_breakers_and_failures_of_routes_targets_only(owner: httpx.Client, fake: FakeUpstream) -> None:

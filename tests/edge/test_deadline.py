@@ -46,12 +46,12 @@ def test_time_that_is_over_before_the_answer_is_a_504(
     http: httpx.Client, gateway: RunningGateway, fake: FakeUpstream, stream: bool
 ) -> None:
     fake.fault(Silence(), times=9)
-    answer = http.post("/v1/chat/completions", json=ask("gpt-4o", stream), headers={HEADER: "100"})
+    answer = http.post("/v1/chat/completions", json=ask("gpt-4o", stream), headers={HEADER: "300"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_passed")
     assert answer.headers["x-should-retry"] == "false"
     row = row_of(gateway, answer.headers["x-request-id"])
     assert (row["status"], row["error"], row["attempts"]) == (504, "deadline_passed", 1)
-    assert row["total_ms"] >= 100
+    assert row["total_ms"] >= 290, "the loop counts in whole milliseconds"
     asyncio.run(calls(fake)[0].wait_left(3))
     assert not gateway.house.rooms.traffic.ailing, "a caller in a hurry is no fault of the target"
 

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An answer that has begun: `whole`, or a `flow` whose first piece is `head`."""
+    """An answer that has begun: `whole`, or a `flow` whose first piece is `head`. `headers` are the provider's."""
 
     reach: Reach
     target: Target
@@ -53,6 +53,7 @@ class Opened(msgspec.Struct, frozen=True):
     head: bytes = b""
     flow: Flow | None = None
     whole: translation.Incoming | None = None
+    headers: dict[bytes, bytes] = {}
 
 
 class RetryBudget:
@@ -186,11 +187,13 @@ class Attempts:
 
     async def _try(self, target: Target) -> Opened:
         reach = self._failover.reaches[target.provider]
+        began = monotonic()
         self._turns.began(target)
         try:
-            if reach.provider.responds or reach.provider.embeds:
-                return await self._responding(reach, target)
-            return await self._calling(reach, target)
+            answers_itself = reach.provider.responds or reach.provider.embeds
+            opened = await (self._responding if answers_itself else self._calling)(reach, target)
+            self._turns.answered(target, monotonic() - began, opened.headers)
+            return opened
         except BaseException as error:
             if isinstance(error, UpstreamError):
                 error.message = reach.told(error.message)
@@ -211,12 +214,10 @@ class Attempts:
             if not ask.stream:
                 body = await answer.read()
                 await self._leave()
-                self._turns.answered(target, monotonic() - asked, answer.headers)
-                return Opened(reach, target, out.dropped, whole=translation.incoming(wire, out.wire, ask, body))
+                whole = translation.incoming(wire, out.wire, ask, body)
+                return Opened(reach, target, out.dropped, whole=whole, headers=answer.headers)
             flow = Carried(answer, translation.passage(wire, out.wire, ask))
-            head = await first(flow)
-            self._turns.answered(target, monotonic() - asked, answer.headers)
-            return Opened(reach, target, out.dropped, head=head, flow=flow)
+            return Opened(reach, target, out.dropped, head=await first(flow), flow=flow, headers=answer.headers)
         finally:
             tab.upstream_s += monotonic() - asked
 

@@ -68,7 +68,8 @@ def one_gateway(one_fake: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def gateway(one_gateway: RunningGateway, fake: FakeUpstream) -> RunningGateway:
-    """A whole gateway whose six providers are the fake upstream."""
+    """A whole gateway whose six providers are the fake upstream. No failure of another test is held against them."""
+    one_gateway.house.rooms.traffic.forget()
     return one_gateway
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from headgate.cli import main
 from headgate.config import VARIABLES, load
+from headgate.config.routes import Strategy
 from headgate.edge.endpoints import ENDPOINTS
 from headgate.errors import HeadgateError
 from headgate.house import WIRES
 from headgate.providers.found import discover
+from headgate.routing.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -57,6 +60,11 @@ def test_variables_named_in_the_readme_are_read_by_the_program() -> None:
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", README))
     known = {variable.name for variable in VARIABLES}
     assert named - known - {"POSTGRES_PASSWORD"} == set()
+
+
+def test_every_strategy_is_explained() -> None:
+    routing = (ROOT / "docs" / "routing.md").read_text()
+    assert [row[0].strip("`") for row in rows(routing, "strategy")] == list(get_args(Strategy)) == list(STRATEGIES)
 
 
 def test_commands_named_in_the_readme_exist() -> None:

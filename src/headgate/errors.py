@@ -12,6 +12,7 @@ HeadgateError
 │   ├── NotFound                404
 │   │   └── ModelNotFound       404
 │   ├── MethodNotAllowed        405
+│   ├── DeadlinePassed          504  the time that the caller itself gave is over
 │   └── ClientLeft              499  the caller closed the connection before its answer was whole
 ├── HouseError                      headgate itself cannot serve just now
 │   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
@@ -24,11 +25,14 @@ HeadgateError
 │   ├── StorageRefused          500  the database answers, and says that this row cannot be kept
 │   └── InternalError           500
 └── UpstreamError                   a provider failed; carries what it said
-    ├── UpstreamUnreachable     502  refused, DNS, TLS, reset before the answer
+    ├── UpstreamUnreachable     502  reset before the answer
+    │   └── NotConnected        502  refused, DNS, TLS: nothing was sent
     ├── UpstreamTimeout         504
     ├── UpstreamAuthFailed      502  our credential was refused: our fault, never the caller's
     ├── UpstreamRateLimited     429
     ├── UpstreamRefused         4xx  the provider refused this request: passed on, not retried
+    │   ├── ContextTooLong      400  it is too long for the model
+    │   └── ContentFiltered     400  a filter of the provider's refused it
     ├── UpstreamFailed          5xx  the provider failed: answered as 502, or 503 when overloaded
     └── UpstreamProtocolError   502  junk, an empty answer, a broken frame
         └── StreamCut           502  a stream ended before its own end mark
@@ -150,6 +154,16 @@ class MethodNotAllowed(CallerError):
         return [(b"allow", self.allow.encode())]
 
 
+class DeadlinePassed(CallerError):
+    status = 504
+    code = "deadline_passed"
+    type = "timeout_error"
+
+    @property
+    def retry_helps(self) -> bool:
+        return False
+
+
 class ClientLeft(CallerError):
     status = 499
     code = "client_left"
@@ -259,6 +273,10 @@ class UpstreamUnreachable(UpstreamError):
     code = "upstream_unreachable"
 
 
+class NotConnected(UpstreamUnreachable):
+    """There was no connection: the call may be repeated, as the provider has not seen it."""
+
+
 class UpstreamTimeout(UpstreamError):
     status = 504
     code = "upstream_timeout"
@@ -295,6 +313,14 @@ class UpstreamRefused(UpstreamError):
     @property
     def status_said(self) -> int:
         return self.upstream_status if 400 <= self.upstream_status < 500 else 400
+
+
+class ContextTooLong(UpstreamRefused):
+    code = "context_length_exceeded"
+
+
+class ContentFiltered(UpstreamRefused):
+    code = "content_filter"
 
 
 class UpstreamFailed(UpstreamError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from headgate import __version__
@@ -22,8 +22,8 @@ from headgate.engine.discovery import Discovery
 from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
 from headgate.engine.naming import NAMINGS
-from headgate.engine.reach import Reach
-from headgate.errors import HeadgateError
+from headgate.engine.reach import Credential, Reach
+from headgate.errors import HeadgateError, UpstreamError
 from headgate.ledger.journal import Journal
 from headgate.ledger.meter import Meter
 from headgate.ledger.repository import UsageRepository
@@ -31,6 +31,8 @@ from headgate.ledger.shipper import Shipper
 from headgate.providers.base import Provider
 from headgate.providers.found import discover, make
 from headgate.routing.catalogue import Catalogue
+from headgate.routing.routes import routes_of
+from headgate.routing.traffic import Traffic
 from headgate.storage.bus import bus_at
 from headgate.storage.occupancy import Occupancy
 from headgate.storage.schema import migrate
@@ -38,6 +40,7 @@ from headgate.storage.session import Database
 from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
 from headgate.telemetry.metrics import Alone, Shared
 from headgate.telemetry.traces import traces
+from headgate.types import Target
 from headgate.upstream.base import Limits, Upstream
 from headgate.upstream.lean import Lean
 from headgate.wire.base import Wire
@@ -114,30 +117,34 @@ class Rooms:
 
     def _engine(self) -> None:
         config = self.config
-        adapters, prefixes = self._providers()
+        adapters, prefixes = providers_of(config, self.notices.append)
         self.upstreams: dict[Transport, Upstream] = {}
         reaches = {name: self._reach(provider) for name, provider in adapters.items()}
         self.traces = traces(config.otlp_endpoint, {name: reach.address for name, reach in reaches.items()})
-        catalogue = Catalogue(
-            adapters, config.aliases, prefixes, {name: provider.cards() for name, provider in adapters.items()}
-        )
-        self.discovery = Discovery(catalogue, reaches)
+        catalogue = catalogue_of(config, adapters, prefixes)
+        self.discovery = Discovery(catalogue, routes_of(config.routes, config.providers), reaches)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
-        failover = Failover(reaches, self.metrics.failed_over)
+        self.traffic = Traffic(catalogue.price, self._target_failed)
+        failover = Failover(reaches, self.traffic, self.metrics.followed)
+        self.metrics.gauges(
+            "headgate_target_breakers",
+            "Processes in which the breaker of a route's target is in this state.",
+            ("provider", "model", "credential", "state"),
+            self._breakers,
+        )
         self.gateway = Gateway(self.gate, meter, self.discovery, failover, NAMINGS[config.answer_model])
 
-    def _providers(self) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
-        config = self.config
-        classes = discover(self.notices.append)
-        adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
-        if config.plugins is None or not config.plugins.is_dir():
-            return adapters, config.prefixes
-        from headgate.providers import plugin_files
+    def _target_failed(self, target: Target, error: UpstreamError) -> None:
+        """Targets of routes are counted by name; what callers address directly could be called anything."""
+        model = target.model if target in self.discovery.routes.targets else "other"
+        self.metrics.target_failed(target.provider, model, target.credential)
 
-        loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
-        self.notices += loaded.notices
-        rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
-        return adapters | loaded.providers, tuple(rows)
+    def _breakers(self) -> dict[tuple[str, ...], float]:
+        now = self.traffic.clock()
+        return {
+            (target.provider, target.model, target.credential, self.traffic.breaker(target).state(now)): 1.0
+            for target in self.discovery.routes.targets
+        }
 
     def _reach(self, provider: Provider) -> Reach:
         settings = provider.settings
@@ -147,7 +154,10 @@ class Rooms:
             upstream=self._upstream(settings.transport),
             limits=Limits(times.connect_s, times.first_byte_s, times.idle_s, times.total_s),
             wires={name: WIRES[name] for name in provider.wires},
-            headers=[*provider.headers(settings.key), (b"content-type", b"application/json")],
+            credentials={
+                name: Credential(key, [*provider.headers(key), (b"content-type", b"application/json")])
+                for name, key in settings.keys.items()
+            },
         )
 
     def _upstream(self, transport: Transport) -> Upstream:
@@ -179,7 +189,7 @@ class Rooms:
     def _control(self) -> App:
         from headgate.control.api import ControlPlane
 
-        return ControlPlane(self.gate, self.usage, self.shipper)
+        return ControlPlane(self.gate, self.usage, self.shipper, self.discovery, self.traffic)
 
     async def open(self) -> None:
         """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""
@@ -234,6 +244,30 @@ class Rooms:
         server = self.config.server
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
         return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{server.port}"
+
+
+def providers_of(config: Config, report: Callable[[str], None]) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
+    """Every provider, plug-ins included, and the prefix table with theirs; `report` is told what cannot be used."""
+    classes = discover(report)
+    adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
+    if config.plugins is None or not config.plugins.is_dir():
+        return adapters, config.prefixes
+    from headgate.providers import plugin_files
+
+    loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
+    for notice in loaded.notices:
+        report(notice)
+    rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
+    return adapters | loaded.providers, tuple(rows)
+
+
+def catalogue_of(config: Config, adapters: Mapping[str, Provider], prefixes: tuple[Prefix, ...]) -> Catalogue:
+    """What is known before any provider was asked; a route is listed as an alias is."""
+    routes = {
+        name: tuple(f"{leg.provider}/{leg.model}" for leg in route.legs()) for name, route in config.routes.items()
+    }
+    cards = {name: provider.cards() for name, provider in adapters.items()}
+    return Catalogue(adapters, config.aliases | routes, prefixes, cards)
 
 
 def settle_memory() -> None:

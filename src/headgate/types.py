@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -44,20 +46,54 @@ class Caller(msgspec.Struct, frozen=True):
     role: Role = "caller"
 
 
+DEFAULT = "default"
+"""The credential that a provider has when nobody named any."""
+
+
 class Target(msgspec.Struct, frozen=True):
     """One provider + one upstream model + one credential (by name; the secret stays with the provider)."""
 
     provider: str
     model: str
-    credential: str = "default"
+    credential: str = DEFAULT
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A target's place in a route: its priority, smaller first, its share among its equals, its number in the route."""
+
+    target: Target
+    weight: float = 1.0
+    priority: int = 0
+    number: int = 0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A name and the ways from it. `tiers` are in order; `strategy` chooses inside each.
+
+    `instead` are the routes to take when a target refuses a request with one of these codes: they end, in no circle.
+    """
+
+    name: str
+    tiers: tuple[tuple[Way, ...], ...]
+    targets: tuple[Target, ...]
+    strategy: str = "priority"
+    sticky_s: float = 300.0
+    instead: Mapping[str, Route] = MappingProxyType({})
+
+
+NOWHERE = Route("", (), ())
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Where a request may go, best first. `why` says which rule found it: alias, provider, prefix or catalogue."""
+    """Where a request may go. `why` says which rule found it: route, alias, provider, prefix or catalogue.
+
+    One target needs no `route`; several have one, which says how to choose among them.
+    """
 
     asked: str
     targets: tuple[Target, ...]
     why: str
+    route: Route = NOWHERE
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):

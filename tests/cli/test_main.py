@@ -138,10 +138,13 @@ def test_the_schema_is_printed_as_it_is_kept() -> None:
 
 
 def test_models_says_where_names_lead_and_which_key_is_missing(folder: Path) -> None:
-    (folder / "headgate.yaml").write_text("aliases:\n  fast: openai/gpt-4o-mini\n")
+    (folder / "headgate.yaml").write_text(
+        "aliases:\n  fast: openai/gpt-4o-mini\nroutes:\n  both: {targets: [openai/a, {provider: echo, model: b}]}\n"
+    )
     (folder / ".env").write_text("DEEPSEEK_API_KEY=sk-d\n")
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in run("models").output.splitlines()}
     assert lines["fast"] == "alias openai/gpt-4o-mini"
+    assert lines["both"] == "route openai/a, echo/b priority"
     assert lines["anthropic-*"] == "prefix anthropic prefix removed"
     assert lines["openai/*"].endswith("no key: OPENAI_API_KEY is not set")
     assert lines["deepseek/*"].endswith("key set")

@@ -44,7 +44,8 @@ def test_every_route_is_described(document: Document) -> None:
     expected = {f"POST {endpoint.path}" for endpoint in ENDPOINTS}
     expected |= {f"GET {path}{one}" for path in MODELS for one in ("", "/{model}")}
     expected |= {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/health", "GET /metrics"}
-    assert expected | {"GET /api/v1/admin/usage"} == set(operations(document))
+    admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain")}
+    assert expected | admin == set(operations(document))
 
 
 def test_inference_routes_have_schemas_of_what_they_take_and_give(document: Document) -> None:

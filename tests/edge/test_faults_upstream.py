@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import httpx
@@ -225,3 +226,16 @@ def test_a_provider_that_cannot_be_reached_is_said_at_once(
     answer = hasty.post("/v1/chat/completions", json=ask(model, False))
     assert refused(answer, hasty_gateway) == (status, code)
     assert answer.elapsed.total_seconds() < 2
+
+
+def test_a_black_hole_costs_its_limit_and_the_next_target_serves(hasty: httpx.Client) -> None:
+    answer = hasty.post("/v1/chat/completions", json=ask("hollow", False))
+    assert (answer.status_code, answer.headers["x-headgate-attempts"]) == (200, "2")
+
+
+def test_others_are_served_while_calls_hang_in_a_black_hole(hasty: httpx.Client) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        hanging = [threads.submit(hasty.post, "/v1/chat/completions", json=ask("hole/m", False)) for _ in range(20)]
+        while not all(call.done() for call in hanging):
+            assert hasty.post("/v1/chat/completions", json=ask("gpt-4o", False)).status_code == 200
+        assert {call.result().status_code for call in hanging} == {504}

@@ -4,24 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headgate.engine.reach import Reach
+from headgate.engine.exchange import Exchange, Served, Sink
+from headgate.engine.reach import Credential, Reach
 from headgate.ledger.meter import Meter, Tab
 from headgate.providers.compatible import Compatible
+from headgate.routing.routes import NO_ROUTES
 from headgate.testing import FakeUpstream
-from headgate.types import Plan, Record, Target
+from headgate.types import DEFAULT, Plan, Record, Target
 from headgate.upstream.base import Limits, Upstream
 from headgate.wire.base import Ask, encode
 from headgate.wire.chat import CHAT
 from tests.providers.configured import configured
 
+
+class NoSink:
+    """Where no answer goes."""
+
+    begun = False
+    ended = False
+
+    async def whole(self, body: bytes, served: Served) -> None: ...
+
+    async def begin(self, media_type: str, served: Served) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None: ...
+
+
+NO_SINK = NoSink()
 LIMITS = Limits(connect_s=2, first_byte_s=2, idle_s=2, total_s=5)
 
 
 def reach(name: str, url: str, client: Upstream) -> Reach:
     """An OpenAI-compatible provider at this base URL, with the canary key."""
     provider = configured(Compatible, name=name, base_url=url)
-    headers = [*provider.headers(provider.settings.key), (b"content-type", b"application/json")]
-    return Reach(provider, client, LIMITS, {CHAT.name: CHAT}, headers)
+    key = provider.settings.first_key
+    credential = Credential(key, [*provider.headers(key), (b"content-type", b"application/json")])
+    return Reach(provider, client, LIMITS, {CHAT.name: CHAT}, {DEFAULT: credential})
 
 
 def ask(*, stream: bool = False) -> Ask:
@@ -31,7 +51,26 @@ def ask(*, stream: bool = False) -> Ask:
 
 def plan(*targets: str) -> Plan:
     """Targets written as `provider/model`."""
-    return Plan("asked", tuple(Target(*target.split("/", 1)) for target in targets), "alias")
+    return NO_ROUTES.plan("asked", tuple(Target(*target.split("/", 1)) for target in targets), "alias")
+
+
+def exchange(sink: Sink = NO_SINK) -> Exchange:
+    """A request in the dialect of chat."""
+    return Exchange(
+        request_id="req_1",
+        route="/v1/chat/completions",
+        wire=CHAT,
+        body=unread,
+        sink=sink,
+        authorization=None,
+        api_key=None,
+        at_us=0,
+        began=0.0,
+    )
+
+
+async def unread() -> bytes:
+    raise AssertionError("the body was read already")
 
 
 class NoBook:

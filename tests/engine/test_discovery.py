@@ -11,6 +11,7 @@ from headgate.engine import discovery
 from headgate.engine.discovery import Discovery
 from headgate.errors import ModelNotFound
 from headgate.routing.catalogue import Catalogue
+from headgate.routing.routes import NO_ROUTES
 from headgate.testing import FakeUpstream
 from headgate.testing.faults import Junk, Silence, Status
 from headgate.testing.sockets import closed_port
@@ -25,7 +26,7 @@ LISTED = "gpt-4o-mini"
 def models(client: Lean, fake: FakeUpstream, *names: str, **away: str) -> Discovery:
     """Providers of the fake, and others at their own addresses."""
     all_of = reaches(client, fake, names) | {name: reach(name, url, client) for name, url in away.items()}
-    return Discovery(Catalogue(all_of, {}, (), {}), all_of)
+    return Discovery(Catalogue(all_of, {}, (), {}), NO_ROUTES, all_of)
 
 
 def listings(fake: FakeUpstream) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from headgate.engine.exchange import Exchange, Served
+from headgate.engine.exchange import Served
 from headgate.engine.failover import Opened
 from headgate.engine.naming import as_asked, as_served
 from headgate.engine.relay import MODEL_CHARS, relay
@@ -16,8 +16,7 @@ from headgate.errors import HeadgateError, StreamCut, UpstreamFailed
 from headgate.ledger.meter import Tab
 from headgate.types import Target, Usage
 from headgate.upstream.lean import Lean
-from headgate.wire.chat import CHAT
-from tests.engine.reaches import ask, reach, tab
+from tests.engine.reaches import ask, exchange, reach, tab
 from tests.providers.configured import KEY
 
 PIECES = (b'data: {"model":"m","n":1}\n\n', b'data: {"model":"m","n":2}\n\n', b"data: [DONE]\n\n")
@@ -90,18 +89,8 @@ class Trip:
         await self._relay(Opened(self._reach, Target("one", "m"), (), head=head, flow=flow))
 
     async def _relay(self, opened: Opened) -> None:
-        exchange = Exchange(
-            request_id="req_1",
-            route="/v1/chat/completions",
-            wire=CHAT,
-            body=lambda: None,  # type: ignore[arg-type, return-value]
-            sink=self.sink,
-            authorization=None,
-            api_key=None,
-            at_us=0,
-            began=0.0,
-        )
-        await relay(opened, exchange, ask(stream=opened.flow is not None), self.tab, self.naming)
+        asked = exchange(self.sink)
+        await relay(opened, asked, ask(stream=opened.flow is not None), self.tab, self.naming)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from headgate.config import Prefix
 from headgate.errors import ModelNotFound
 from headgate.routing.catalogue import NEAR_AMONG, NEAR_CHARS, Catalogue
 from headgate.routing.plan import plan
+from headgate.routing.routes import NO_ROUTES
 from headgate.types import ModelCard, Target
 
 PREFIXES = (
@@ -54,13 +55,13 @@ def catalogue() -> Catalogue:
 def test_a_name_is_found_by_the_first_rule_that_knows_it(
     catalogue: Catalogue, asked: str, why: str, targets: list[Target]
 ) -> None:
-    found = plan(catalogue, asked)
+    found = plan(catalogue, NO_ROUTES, asked)
     assert (found.why, list(found.targets), found.asked) == (why, targets, asked)
 
 
 def test_an_unknown_name_is_told_what_comes_near(catalogue: Catalogue) -> None:
     with pytest.raises(ModelNotFound) as failed:
-        plan(catalogue, "lama2")
+        plan(catalogue, NO_ROUTES, "lama2")
     assert "`llama2`" in failed.value.message
     assert failed.value.param == "model"
 
@@ -68,7 +69,7 @@ def test_an_unknown_name_is_told_what_comes_near(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize("name", ["nothing/like/it", "openai/", "zzz"])
 def test_a_name_that_nothing_resembles_is_not_found(catalogue: Catalogue, name: str) -> None:
     with pytest.raises(ModelNotFound):
-        plan(catalogue, name)
+        plan(catalogue, NO_ROUTES, name)
 
 
 def test_a_new_list_replaces_the_old_one_but_not_what_was_configured(catalogue: Catalogue) -> None:
@@ -106,10 +107,10 @@ def test_a_wrong_name_is_compared_with_a_bounded_number_of_names(
     catalogue.learn("spare", [ModelCard(id=f"aa-model-{number}", provider="spare") for number in range(5000)])
     catalogue.learn("ollama", [ModelCard(id="zz-special", provider="ollama")])
     with pytest.raises(ModelNotFound) as failed:
-        plan(catalogue, "zz-specail")
+        plan(catalogue, NO_ROUTES, "zz-specail")
     assert "`zz-special`" in failed.value.message, "those that begin alike are compared first"
     with pytest.raises(ModelNotFound) as failed:
-        plan(catalogue, "zz" * 1_000_000)
+        plan(catalogue, NO_ROUTES, "zz" * 1_000_000)
     assert len(failed.value.message) < 500
     assert [len(among) for _, among in compared] == [NEAR_AMONG, NEAR_AMONG]
     assert max(len(word) for word, _ in compared) == NEAR_CHARS

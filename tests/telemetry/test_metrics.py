@@ -73,9 +73,9 @@ def test_spoiled_journal_lines_are_counted_by_their_fate() -> None:
         assert value(metrics, "headgate_journal_spoiled_total", fate="torn") == 2
 
 
-def test_a_call_that_failed_over_is_an_upstream_error() -> None:
+def test_a_failed_call_that_another_one_followed_is_an_upstream_error() -> None:
     metrics = Alone()
-    metrics.failed_over("anthropic", UpstreamTimeout.code)
+    metrics.followed("anthropic", UpstreamTimeout.code)
     assert value(metrics, "headgate_upstream_errors_total", provider="anthropic", code="upstream_timeout") == 1
 
 
@@ -87,7 +87,10 @@ def test_odd_characters_in_labels_do_not_break_the_text() -> None:
 
 
 def test_the_documentation_lists_every_metric_of_a_gateway_with_its_labels(tmp_path: Path) -> None:
-    nobody = 'providers: {nobody: {kind: compatible, base_url: "http://127.0.0.1:9", key: sk-nobody}}'
+    nobody = """
+providers: {nobody: {kind: compatible, base_url: "http://127.0.0.1:9", key: sk-nobody}}
+routes: {either: {targets: [nobody/at-home, echo/echo]}}
+"""
     with running(tmp_path, settings=nobody) as gateway, httpx.Client(base_url=gateway.url) as client:
         client.headers["authorization"] = f"Bearer {gateway.key}"
         for model, status in (("echo", 200), ("nobody/at-home", 502)):

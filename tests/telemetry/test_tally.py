@@ -24,6 +24,8 @@ def test_two_tallies_add_up_to_what_one_would_have_counted() -> None:
         second.observe(one)
         whole.observe(one)
         whole.observe(one)
+    for tally in (first, second, whole, whole):
+        tally.target_failed("openai", "gpt-4o", "blue")
     first.add(second)
     assert first == whole
 
@@ -45,7 +47,10 @@ def test_label_sets_are_bounded_and_nothing_is_lost() -> None:
     for number in range(LABEL_SETS + 500):
         tally.observe(record(model_served=f"m{number}", route=f"/r{number}"))
         tally.upstream_failed(f"p{number}", UpstreamTimeout.code)
+        tally.target_failed(f"p{number}", "m", "default")
     assert len(tally.requests) == len(tally.served) == len(tally.upstream_errors) == LABEL_SETS
+    assert len(tally.target_failures) == LABEL_SETS
+    assert sum(tally.target_failures.values()) == LABEL_SETS + 500
     assert sum(tally.requests.values()) == sum(tally.upstream_errors.values()) == LABEL_SETS + 500
     assert sum(served.prompt for served in tally.served.values()) == 100 * (LABEL_SETS + 500)
 
@@ -56,8 +61,11 @@ def test_bounds_hold_when_tallies_are_added() -> None:
         other = Tally()
         for number in range(LABEL_SETS - 1):
             other.observe(record(model_served=f"p{process}-m{number}"))
+            other.target_failed("p", f"p{process}-m{number}", "default")
         tally.add(other)
     assert len(tally.served) == len(tally.requests) == LABEL_SETS
+    assert len(tally.target_failures) == LABEL_SETS
+    assert sum(tally.target_failures.values()) == 3 * (LABEL_SETS - 1)
     assert sum(tally.requests.values()) == 3 * (LABEL_SETS - 1)
 
 

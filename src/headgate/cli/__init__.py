@@ -7,6 +7,7 @@ import click
 from headgate import __version__
 from headgate.cli.config import config
 from headgate.cli.db import db
+from headgate.cli.explain import explain
 from headgate.cli.keys import keys
 from headgate.cli.models import models
 from headgate.cli.options import Commands
@@ -34,5 +35,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, keys, usage, models, config, db):
+for command in (serve, keys, usage, models, explain, config, db):
     main.add_command(command)

@@ -34,6 +34,8 @@ def _rows(config: Config) -> Iterator[tuple[str, str, str, str]]:
     from headgate.providers.found import discover, make
 
     classes = discover()
+    for name, route in config.routes.items():
+        yield name, "route", ", ".join(f"{leg.provider}/{leg.model}" for leg in route.legs()), route.strategy
     for alias, targets in config.aliases.items():
         yield alias, "alias", ", ".join(targets), ""
     for row in config.prefixes:
@@ -46,6 +48,6 @@ def _rows(config: Config) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _note(provider: Provider) -> str:
-    if provider.settings.key:
+    if provider.settings.first_key:
         return "key set"
     return f"no key: {' or '.join(provider.key_env)} is not set" if provider.key_needed else ""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from headgate.config.routes import RouteSettings
 from headgate.config.settings import Size
 from headgate.errors import ConfigError
-from headgate.types import Secret
+from headgate.types import DEFAULT, Secret
 
 if TYPE_CHECKING:
     from headgate.config.resolve import Reading
@@ -90,6 +91,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     key: Secret | None = None
     key_env: str = ""
     """The variable to name to a person when the key is missing."""
+    credentials: dict[str, Secret] = {}
+    """More keys for the same service, by name."""
     wires: tuple[str, ...] = ()
     """Only these of the provider's wires; empty: all."""
     headers: dict[str, str] = {}
@@ -97,6 +100,17 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     """Models that are known to be there without asking the service."""
     timeouts: Timeouts = Timeouts()
     transport: Transport = Transport()
+
+    @property
+    def keys(self) -> dict[str, Secret | None]:
+        """Every credential by its name: `key` is `default`, unless only others were written."""
+        own: dict[str, Secret | None] = {} if self.credentials and not self.key else {DEFAULT: self.key}
+        return {**own, **self.credentials}
+
+    @property
+    def first_key(self) -> Secret | None:
+        """The key for calls that may go with any."""
+        return next(iter(self.keys.values()))
 
     def __repr__(self) -> str:
         return f"ProviderSettings({self.name!r}, kind={self.kind!r}, base_url={self.base_url!r}, key={self.key!r})"
@@ -134,6 +148,7 @@ class Config(msgspec.Struct, frozen=True):
     providers: dict[str, ProviderSettings]
     aliases: dict[str, tuple[str, ...]]
     """Name → `provider/model` targets, best first."""
+    routes: dict[str, RouteSettings]
     prefixes: tuple[Prefix, ...]
     """Longest first."""
     plugins: Path | None
@@ -153,7 +168,11 @@ class Config(msgspec.Struct, frozen=True):
         """Every secret value, for those who must keep them out of what they say."""
         said = [*self.auth.keys, self.auth.admin_key, self.database_url, self.redis_url]
         for provider in self.providers.values():
-            said += [provider.key, *map(Secret, provider.headers.values()), Secret(provider.transport.proxy or "")]
+            said += [
+                *provider.keys.values(),
+                *map(Secret, provider.headers.values()),
+                Secret(provider.transport.proxy or ""),
+            ]
         return [secret for secret in said if secret]
 
 
@@ -177,6 +196,13 @@ class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Secret | None = None
 
 
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several keys for a provider: the key itself, or the name of the variable that holds it."""
+
+    key: Secret | None = None
+    key_env: str = ""
+
+
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A provider, as it is written. `key_env` names the variable that holds the key."""
 
@@ -184,6 +210,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str = ""
     key: Secret | None = None
     key_env: str = ""
+    credentials: dict[str, Credential] = {}
     wires: tuple[str, ...] = ()
     headers: dict[str, Secret] = {}
     models: tuple[str, ...] = ()
@@ -211,6 +238,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis = Redis()
     providers: dict[str, Service] = {}
     aliases: dict[str, str | tuple[str, ...]] = {}
+    routes: dict[str, RouteSettings] = {}
     prefixes: dict[str, str | Leads] = {}
     plugins: Path | None = None
     timeouts: Timeouts = Timeouts()

@@ -21,9 +21,11 @@ from headgate.config import (
     Transport,
     Variable,
     address,
+    routes,
     stem,
     texts,
 )
+from headgate.config.routes import RouteSettings
 from headgate.config.settings import (
     Keys,
     Layer,
@@ -40,7 +42,7 @@ from headgate.config.settings import (
     wrong,
 )
 from headgate.errors import ConfigError
-from headgate.types import Secret
+from headgate.types import DEFAULT, Secret
 
 KNOWN = ("openai", "anthropic", "deepseek", "openrouter", "huggingface", "ollama", "echo")
 """Providers that are there without being written anywhere."""
@@ -232,6 +234,7 @@ class _Decision(msgspec.Struct):
             redis_url=redis_url,
             providers=providers,
             aliases={name: self.alias(name, providers) for name in file.aliases},
+            routes=self.routes(providers),
             prefixes=self.prefixes(providers),
             plugins=self.existing("plugins") or self.home / "plugins",
             timeouts=file.timeouts,
@@ -311,6 +314,7 @@ class _Decision(msgspec.Struct):
             base_url=service.base_url and self.checked(address.base_url, service.base_url, *here, "base_url"),
             key=key,
             key_env=key_env,
+            credentials={each: self.named_key(name, each) for each in service.credentials},
             wires=service.wires,
             headers=self.headers(name, service),
             models=service.models,
@@ -331,6 +335,26 @@ class _Decision(msgspec.Struct):
         if key and not re.fullmatch(r"[!-~]+", key.reveal()):
             raise self.wrong("printable ASCII characters without spaces", *here, "key")
         return key, variable if service.key_env or (name in self.keyed and name != "echo") else ""
+
+    def named_key(self, provider: str, name: str) -> Secret:
+        """One of a provider's several keys. One that is named and not there is a fault: a route may count on it."""
+        here = ("providers", provider, "credentials", name)
+        said = self.file.providers[provider].credentials[name]
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", name) or name == DEFAULT:
+            raise self.wrong(f"a name of lower-case letters, digits, '-', '_' and '.', not {DEFAULT!r}", *here)
+        if bool(said.key) == bool(said.key_env):
+            raise self.wrong("key or key_env, one of them", *here)
+        key = said.key or Secret(self.values.get(said.key_env, ""))
+        if not key:
+            raise self.wrong(f"the environment to set {said.key_env}", *here, "key_env")
+        if not re.fullmatch(r"[!-~]+", key.reveal()):
+            raise self.wrong("printable ASCII characters without spaces", *here)
+        return key
+
+    def routes(self, providers: Mapping[str, ProviderSettings]) -> dict[str, RouteSettings]:
+        credentials = {name: tuple(provider.keys) for name, provider in providers.items()}
+        routes.check(self.file.routes, self.root, credentials, self.file.aliases)
+        return self.file.routes
 
     def headers(self, name: str, service: Service) -> dict[str, str]:
         for header, value in service.headers.items():

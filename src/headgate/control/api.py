@@ -10,13 +10,15 @@ from starlette.exceptions import HTTPException
 
 from headgate import __version__
 from headgate.access.gate import Gate
-from headgate.control import usage
+from headgate.control import targets, usage
 from headgate.control.described import describe
 from headgate.control.documents import add_documents
 from headgate.edge.reply import new_request_id
+from headgate.engine.discovery import Discovery
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
+from headgate.routing.traffic import Traffic
 from headgate.wire.openai import error_body
 from headgate.wire.superset import superset
 
@@ -26,7 +28,9 @@ ABOUT = "One gate for every model: OpenAI's routes in front of any provider, wit
 class ControlPlane(FastAPI):
     """Serves the admin routes, and the documents that describe both planes."""
 
-    def __init__(self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper) -> None:
+    def __init__(
+        self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper, models: Discovery, traffic: Traffic
+    ) -> None:
         super().__init__(
             title="headgate",
             version=__version__,
@@ -38,7 +42,10 @@ class ControlPlane(FastAPI):
         self.state.gate = gate
         self.state.usage = usage_rows
         self.state.shipper = shipper
+        self.state.models = models
+        self.state.traffic = traffic
         self.include_router(usage.router)
+        self.include_router(targets.router)
         add_documents(self)
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)

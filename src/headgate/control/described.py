@@ -9,6 +9,7 @@ import msgspec
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Report
 from headgate.edge.models import Page, Row
+from headgate.engine.deadline import HEADER, MOST_MS
 from headgate.wire.openai import ErrorBody
 from headgate.wire.superset import Superset
 
@@ -18,6 +19,13 @@ KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"x-api-key": []}]
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+TIMEOUT = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_MS},
+    "description": "Milliseconds until the answer must be whole; beyond them it is 504.",
 }
 ERRORS = {
     400: "The request is wrong; `param` names the field.",
@@ -64,6 +72,7 @@ def inference(row: Endpoint) -> Document:
         "summary": row.summary,
         "operationId": operation("post", row.path),
         "security": KEYS,
+        "parameters": [TIMEOUT],
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref(row.request)}}},
         "responses": {
             "200": {"description": "The answer; a stream of events when `stream` is true.", "content": content}

@@ -88,6 +88,7 @@ class DataPlane:
             at_us=time_ns() // 1000,
             began=stay.since,
             session=said.get(b"x-claude-code-session-id", b"").decode("latin-1")[:128],
+            timeout_ms=said.get(b"x-headgate-timeout-ms"),
         )
 
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:

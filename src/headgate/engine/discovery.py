@@ -14,6 +14,7 @@ from headgate.engine.reach import Reach
 from headgate.errors import ModelNotFound, UpstreamError
 from headgate.routing.catalogue import Catalogue
 from headgate.routing.plan import plan
+from headgate.routing.routes import Routes
 from headgate.types import Plan
 from headgate.upstream.base import Call
 
@@ -28,8 +29,10 @@ log = logging.getLogger(__name__)
 class Discovery:
     """Plans over a catalogue that follows what the providers say they have."""
 
-    def __init__(self, catalogue: Catalogue, reaches: Mapping[str, Reach]) -> None:
+    def __init__(self, catalogue: Catalogue, routes: Routes, reaches: Mapping[str, Reach]) -> None:
         self.catalogue = catalogue
+        self.routes = routes
+        """Frozen: a change of routes puts another object here."""
         self._listed = [reach for reach in reaches.values() if can_list(reach)]
         self._refreshed = -AGAIN_S
         self._refreshing: asyncio.Task[None] | None = None
@@ -39,14 +42,14 @@ class Discovery:
     async def plan(self, model: str) -> Plan:
         """As `routing.plan.plan`; an unknown name is looked for once more in fresh lists, for at most `WAIT_S`."""
         try:
-            return plan(self.catalogue, model)
+            return plan(self.catalogue, self.routes, model)
         except ModelNotFound:
             if not self._listed or monotonic() - self._refreshed < AGAIN_S:
                 raise
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), WAIT_S)
         try:
-            return plan(self.catalogue, model)
+            return plan(self.catalogue, self.routes, model)
         except ModelNotFound as error:
             if self._away:
                 error.message += f" (The model lists of {', '.join(sorted(self._away))} could not be had.)"
@@ -81,7 +84,7 @@ class Discovery:
         limits = msgspec.structs.replace(reach.limits, first_byte_s=10.0, total_s=20.0, body_bytes=32 * 1024 * 1024)
         try:
             async with reach.upstream.open(
-                Call(reach.provider.models_url, reach.headers, method="GET", limits=limits)
+                Call(reach.provider.models_url, reach.any_headers, method="GET", limits=limits)
             ) as answer:
                 body = await answer.read()
                 if answer.status != 200:
@@ -104,4 +107,4 @@ class Discovery:
 def can_list(reach: Reach) -> bool:
     """Whether a provider has a list that can be asked for."""
     provider = reach.provider
-    return bool(provider.models_url) and (bool(provider.settings.key) or not provider.key_needed)
+    return bool(provider.models_url) and (bool(provider.settings.first_key) or not provider.key_needed)

@@ -60,3 +60,5 @@ class Exchange(msgspec.Struct, frozen=True):
     at_us: int
     began: float
     session: str = ""
+    timeout_ms: bytes | None = None
+    """The caller's own limit for the whole answer, as it was said; unread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -12,18 +13,24 @@ from types import TracebackType
 import msgspec
 
 from headgate.engine import translation
+from headgate.engine.deadline import Hurried, due, passed
+from headgate.engine.exchange import Exchange
 from headgate.engine.flow import Carried, Flow, Told
 from headgate.engine.reach import Reach
 from headgate.errors import (
     HeadgateError,
     HouseError,
+    NotConnected,
     UpstreamError,
     UpstreamFailed,
     UpstreamProtocolError,
     WireNotServed,
 )
 from headgate.ledger.meter import Tab
-from headgate.types import Plan, Target
+from headgate.routing.stickiness import conversation_of
+from headgate.routing.traffic import Traffic
+from headgate.routing.turns import turns
+from headgate.types import Plan, Route, Target
 from headgate.wire.base import Ask, Telling, TextWire, Wire
 from headgate.wire.conversation import AnyEvent
 from headgate.wire.gathered import gather
@@ -32,10 +39,13 @@ from headgate.wire.vectors import VectorWire
 ATTEMPTS = 3
 BACKOFF_S = 0.05
 BACKOFF_OVERLOADED_S = 1.0
+WISH_MOST_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An answer that has begun: `whole`, or a `flow` whose first piece is `head`."""
+    """An answer that has begun: `whole`, or a `flow` whose first piece is `head`. `headers` are the provider's."""
 
     reach: Reach
     target: Target
@@ -43,6 +53,7 @@ class Opened(msgspec.Struct, frozen=True):
     head: bytes = b""
     flow: Flow | None = None
     whole: translation.Incoming | None = None
+    headers: dict[bytes, bytes] = {}
 
 
 class RetryBudget:
@@ -63,24 +74,24 @@ class RetryBudget:
 
 
 class Failover:
-    """Opens answers. Knows every provider that is configured."""
+    """Opens answers. Knows every provider that is configured, and by `traffic` how their targets do."""
 
-    def __init__(self, reaches: Mapping[str, Reach], failed: Callable[[str, str], None]) -> None:
-        """`failed` is told the provider and the error's code of every call that was given up for another."""
+    def __init__(self, reaches: Mapping[str, Reach], traffic: Traffic, followed: Callable[[str, str], None]) -> None:
+        """`followed` is told the provider and the error's code of every failed call that another call followed."""
         self.reaches = reaches
-        self.failed = failed
+        self.traffic = traffic
+        self.followed = followed
         self.budget = RetryBudget()
 
-    def open(self, wire: Wire, ask: Ask, plan: Plan, tab: Tab) -> Attempts:
+    def open(self, exchange: Exchange, ask: Ask, plan: Plan, tab: Tab) -> Attempts:
         """An async scope around the answer: leaving it closes the provider's stream, read to its end or not.
 
-        Entering raises what the last target failed with.
+        Entering raises what the last target failed with. Raises `BadRequest` for a deadline that is none.
         """
         self.budget.earn()
-        return Attempts(self, wire, ask, plan, tab)
-
-    def may_repeat(self, error: HeadgateError) -> bool:
-        return isinstance(error, UpstreamFailed) and self.budget.spend()
+        if exchange.timeout_ms is None:
+            return Attempts(self, exchange.wire, ask, plan, tab)
+        return HurriedAttempts(self, exchange.wire, ask, plan, tab, due=due(exchange, exchange.timeout_ms))
 
 
 class Attempts:
@@ -90,35 +101,79 @@ class Attempts:
         self._failover = failover
         self._wire = wire
         self._ask = ask
-        self._plan = plan
         self._tab = tab
         self._scope: AbstractAsyncContextManager[object] | None = None
+        self._reconnects = False
+        self._follow(plan.route, plan.targets)
+
+    def _follow(self, route: Route, targets: tuple[Target, ...]) -> None:
+        sticky = route.strategy == "sticky" and len(targets) > 1
+        conversation = conversation_of(self._tab.session, self._ask.fields) if sticky else ""
+        self._route = route
+        self._turns = turns(self._failover.traffic, targets, route, conversation)
+        self._target = self._turns.next(self._failover.budget.spend) or targets[0]
 
     async def __aenter__(self) -> Opened:
-        targets = list(self._plan.targets)
         while True:
-            target = targets.pop(0)
             try:
-                return await self._try(target)
+                self._opened = await self._try(self._target)
+                return self._opened
             except (UpstreamError, HouseError) as error:
                 await self._leave()
-                if not targets and self._may_repeat(error):
-                    await self._back_off(error)
-                    targets.append(target)
-                if not targets or not error.elsewhere or self._tab.attempts >= ATTEMPTS:
+                if not await self._go_on(error):
                     raise
-                self._failover.failed(target.provider, error.code_said)
             except BaseException:
                 await self._leave()
                 raise
 
+    async def _go_on(self, error: UpstreamError | HouseError) -> bool:
+        """Whether there is another try after this failure, and at which target."""
+        failed = self._target
+        if self._tab.attempts >= ATTEMPTS or not (self._instead(error) or self._elsewhere(error)):
+            return False
+        if isinstance(error, UpstreamError):
+            self._failover.followed(failed.provider, error.code_said)
+            log.info(
+                "request %s: attempt %d, at %s, failed: %s; %s is next",
+                *(self._tab.request_id, self._tab.attempts, named(failed), error.code_said, named(self._target)),
+            )
+        if self._target == failed:
+            await asyncio.sleep(pause_s(error, self._tab.attempts))
+        return True
+
+    def _instead(self, error: HeadgateError) -> bool:
+        """Whether the route has another one for requests that are refused so."""
+        route = self._route.instead.get(error.code_said)
+        if route is not None:
+            self._follow(route, route.targets)
+        return route is not None
+
+    def _elsewhere(self, error: HeadgateError) -> bool:
+        """Whether another target is left, or the last one may be asked again."""
+        if not error.elsewhere:
+            return False
+        target = self._turns.next(self._failover.budget.spend)
+        if target is None:
+            return self._may_repeat(error) and self._failover.budget.spend()
+        self._target = target
+        return True
+
     def _may_repeat(self, error: HeadgateError) -> bool:
-        return self._tab.attempts < ATTEMPTS and self._failover.may_repeat(error)
+        """A provider that failed is asked again; one that was not reached once more, as nothing was sent."""
+        if isinstance(error, NotConnected):
+            again, self._reconnects = not self._reconnects, True
+            return again
+        return isinstance(error, UpstreamFailed)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._leave(kind, error, trace)
+        flow = self._opened.flow
+        failure = None if flow is None else flow.failure
+        try:
+            await self._leave(kind, error, trace)
+        finally:
+            self._turns.ended(self._target, failure, whole=error is None and failure is None)
 
     async def _leave(
         self,
@@ -132,12 +187,17 @@ class Attempts:
 
     async def _try(self, target: Target) -> Opened:
         reach = self._failover.reaches[target.provider]
+        began = monotonic()
+        self._turns.began(target)
         try:
-            if reach.provider.responds or reach.provider.embeds:
-                return await self._responding(reach, target)
-            return await self._calling(reach, target)
-        except UpstreamError as error:
-            error.message = reach.told(error.message)
+            answers_itself = reach.provider.responds or reach.provider.embeds
+            opened = await (self._responding if answers_itself else self._calling)(reach, target)
+            self._turns.answered(target, monotonic() - began, opened.headers)
+            return opened
+        except BaseException as error:
+            if isinstance(error, UpstreamError):
+                error.message = reach.told(error.message)
+            self._turns.ended(target, error if isinstance(error, HeadgateError) else None, whole=False)
             raise
 
     async def _calling(self, reach: Reach, target: Target) -> Opened:
@@ -146,7 +206,7 @@ class Attempts:
         tab.attempt(target.provider, target.model)
         asked = monotonic()
         try:
-            scope = reach.upstream.open(reach.call(out.wire, target.model, out.body))
+            scope = reach.upstream.open(reach.call(out.wire, target, out.body))
             answer = await scope.__aenter__()
             self._scope = scope
             if answer.status != 200:
@@ -154,9 +214,10 @@ class Attempts:
             if not ask.stream:
                 body = await answer.read()
                 await self._leave()
-                return Opened(reach, target, out.dropped, whole=translation.incoming(wire, out.wire, ask, body))
+                whole = translation.incoming(wire, out.wire, ask, body)
+                return Opened(reach, target, out.dropped, whole=whole, headers=answer.headers)
             flow = Carried(answer, translation.passage(wire, out.wire, ask))
-            return Opened(reach, target, out.dropped, head=await first(flow), flow=flow)
+            return Opened(reach, target, out.dropped, head=await first(flow), flow=flow, headers=answer.headers)
         finally:
             tab.upstream_s += monotonic() - asked
 
@@ -180,11 +241,35 @@ class Attempts:
         flow = Told(events, Telling(wire.writer(ask)))
         return Opened(reach, target, (), head=await self._tab.waiting(first(flow)), flow=flow)
 
-    async def _back_off(self, error: HeadgateError) -> None:
-        """Full jitter; a provider that says it is overloaded gets longer, one that names a wait gets that."""
-        wished = error.retry_after_s if isinstance(error, UpstreamError) else None
-        base = BACKOFF_OVERLOADED_S if error.status_said == 503 else BACKOFF_S
-        await asyncio.sleep(min(wished, 5.0) if wished is not None else random.uniform(0, base * self._tab.attempts))
+
+class HurriedAttempts(Attempts):
+    """The tries of a caller that gave a time of its own: all of them together, and the answer, have that long."""
+
+    def __init__(self, failover: Failover, wire: Wire, ask: Ask, plan: Plan, tab: Tab, *, due: float) -> None:
+        super().__init__(failover, wire, ask, plan, tab)
+        self._due = due
+
+    async def __aenter__(self) -> Opened:
+        try:
+            async with asyncio.timeout_at(self._due):
+                opened = await super().__aenter__()
+        except TimeoutError:
+            raise passed() from None
+        if opened.flow is not None:
+            self._opened = opened = msgspec.structs.replace(opened, flow=Hurried(opened.flow, self._due))
+        return opened
+
+
+def pause_s(error: HeadgateError, attempts: int) -> float:
+    """How long to wait before the same target is asked again, in seconds: full jitter. A provider that says it is
+    overloaded gets longer, one that names a wait gets that."""
+    wished = error.retry_after_s if isinstance(error, UpstreamError) else None
+    base = BACKOFF_OVERLOADED_S if error.status_said == 503 else BACKOFF_S
+    return min(wished, WISH_MOST_S) if wished is not None else random.uniform(0, base * attempts)
+
+
+def named(target: Target) -> str:
+    return f"{target.provider}/{target.model}"
 
 
 async def all_of(events: AsyncIterator[AnyEvent]) -> list[AnyEvent]:

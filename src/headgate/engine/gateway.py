@@ -36,6 +36,6 @@ class Gateway:
             plan = await self.models.plan(ask.model)
             async with (
                 self.gate.admit(caller, plan),
-                self.failover.open(exchange.wire, ask, plan, tab) as opened,
+                self.failover.open(exchange, ask, plan, tab) as opened,
             ):
                 await relay(opened, exchange, ask, tab, self.naming)

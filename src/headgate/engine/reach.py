@@ -8,11 +8,19 @@ import msgspec
 
 from headgate.errors import WireNotServed
 from headgate.providers.base import Provider
+from headgate.types import Secret, Target
 from headgate.upstream.base import Call, Headers, Limits, Upstream
 from headgate.wire.base import Wire
 
 WORDS_CHARS = 2000
 """How much of what a provider says of itself is passed on."""
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """A provider's key, if it has one, and the headers that calls with it carry."""
+
+    key: Secret | None
+    headers: Headers
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -22,7 +30,8 @@ class Reach(msgspec.Struct, frozen=True):
     upstream: Upstream
     limits: Limits
     wires: dict[str, Wire]
-    headers: Headers
+    credentials: dict[str, Credential]
+    """By name; at least one, the first being as good as any."""
 
     @property
     def name(self) -> str:
@@ -32,7 +41,7 @@ class Reach(msgspec.Struct, frozen=True):
     def configured(self) -> bool:
         """Whether an operator said anything of it that makes it callable."""
         settings = self.provider.settings
-        return bool(settings.key or settings.base_url or self.provider.responds)
+        return bool(settings.first_key or settings.base_url or self.provider.responds)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -44,12 +53,17 @@ class Reach(msgspec.Struct, frozen=True):
         """A provider's own words, without what looks like a credential: first that, then cut, so that no half stays."""
         return self.provider.scrub(text)[:WORDS_CHARS]
 
-    def wire_for(self, asked: Wire) -> Wire:
+    @property
+    def any_headers(self) -> Headers:
+        """For calls that may go with any credential."""
+        return next(iter(self.credentials.values())).headers
+
+    def wire_for(self, asked: Wire, credential: str) -> Wire:
         """The asked wire itself where the provider speaks it, else one of its family.
 
         Raises `WireNotServed` when there is none, `ProviderNotConfigured` when a key or an address is missing.
         """
-        self.provider.require(self.provider.settings.key)
+        self.provider.require(self.credentials[credential].key)
         if asked.name in self.wires:
             return asked
         for wire in self.wires.values():
@@ -57,5 +71,6 @@ class Reach(msgspec.Struct, frozen=True):
                 return wire
         raise WireNotServed(f"the provider `{self.name}` does not serve {asked.name}")
 
-    def call(self, wire: Wire, model: str, body: bytes) -> Call:
-        return Call(url=self.provider.url(wire.name, model), headers=self.headers, body=body, limits=self.limits)
+    def call(self, wire: Wire, target: Target, body: bytes) -> Call:
+        url, headers = self.provider.url(wire.name, target.model), self.credentials[target.credential].headers
+        return Call(url=url, headers=headers, body=body, limits=self.limits)

@@ -30,7 +30,7 @@ class Incoming(msgspec.Struct, frozen=True):
 
 def outgoing(asked: Wire, ask: Ask, reach: Reach, target: Target) -> Outgoing:
     """Builds the request. Raises `WireNotServed`, `ProviderNotConfigured` or `BadRequest`."""
-    wire = reach.wire_for(asked)
+    wire = reach.wire_for(asked, target.credential)
     dropped: tuple[str, ...] = ()
     if wire is asked:
         fields = dict(ask.fields)

@@ -63,7 +63,8 @@ class Provider:
             self.key_env = (settings.key_env,)
         self.wires = tuple(wire for wire in self.paths if not settings.wires or wire in settings.wires)
         """The wires that may be used: `paths`, as far as the settings allow them."""
-        self.scrub = scrubber([settings.key.reveal() if settings.key else "", *settings.headers.values()])
+        keys = [key.reveal() for key in settings.keys.values() if key]
+        self.scrub = scrubber([*keys, *settings.headers.values()])
         """Hides the credential, and everything that looks like one, in a text that came from the service."""
         self._own_headers = {name.lower().encode(): value.encode() for name, value in settings.headers.items()}
 

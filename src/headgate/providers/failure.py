@@ -15,9 +15,9 @@ from headgate.errors import (
     UpstreamFailed,
     UpstreamProtocolError,
     UpstreamRateLimited,
-    UpstreamRefused,
     UpstreamTimeout,
 )
+from headgate.wire.refusals import refused
 
 MESSAGE_LIMIT = 2000
 """Characters of a provider's own words that are kept."""
@@ -144,7 +144,7 @@ def failure_from(
         return UpstreamTimeout(text, upstream_status=status, retry_after_s=wait)
     if 400 <= status < 500:
         param = scrub(said.param)[:200] if said.param else None
-        return UpstreamRefused(text, param=param, code=code, upstream_status=status)
+        return refused(text, param=param, code=code, status=status)
     if status >= 500:
         return UpstreamFailed(text, upstream_status=status, retry_after_s=wait)
     return UpstreamProtocolError(f"{provider} answered {status}, which is no answer to a call", upstream_status=status)

@@ -64,6 +64,13 @@ class Catalogue:
         targets = self.aliases.get(model) or self._known.get(model)
         return self._named(model, targets[0]) if targets else None
 
+    def price(self, target: Target) -> float | None:
+        """US dollars for 1,000 tokens in and 1,000 out; None where nobody said both."""
+        card = self._cards.get(target.provider, {}).get(target.model)
+        if card is None or card.prompt_price_per_1k is None or card.completion_price_per_1k is None:
+            return None
+        return card.prompt_price_per_1k + card.completion_price_per_1k
+
     def near(self, model: str) -> list[str]:
         """Up to three known names that resemble a wrong one."""
         start = model[:2].lower()

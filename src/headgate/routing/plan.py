@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from headgate.errors import ModelNotFound
 from headgate.routing.catalogue import Catalogue
+from headgate.routing.routes import Routes
 from headgate.types import Plan, Target
 
 
-def plan(catalogue: Catalogue, model: str) -> Plan:
-    """Finds the targets of a model's name: alias, then `provider/model`, then the prefix table, then what lists know.
+def plan(catalogue: Catalogue, routes: Routes, model: str) -> Plan:
+    """Finds the targets of a model's name: route, alias, `provider/model`, the prefix table, then what lists know.
 
     Raises `ModelNotFound` with near matches.
     """
+    if route := routes.named.get(model):
+        return Plan(model, route.targets, "route", route)
     if targets := catalogue.aliases.get(model):
-        return Plan(model, targets, "alias")
+        return routes.plan(model, targets, "alias")
     first, slash, rest = model.partition("/")
     if slash and rest and first in catalogue.providers:
-        return Plan(model, (Target(first, rest),), "provider")
+        return routes.plan(model, (Target(first, rest),), "provider")
     for row in catalogue.prefixes:
         if model.startswith(row.prefix):
             name = model.removeprefix(row.prefix) if row.strip else model
-            return Plan(model, (Target(row.provider, name),), "prefix")
+            return routes.plan(model, (Target(row.provider, name),), "prefix")
     if targets := catalogue.known(model):
-        return Plan(model, targets, "catalogue")
+        return routes.plan(model, targets, "catalogue")
     raise not_found(catalogue, model)
 
 

@@ -15,10 +15,11 @@ from headgate.telemetry.tally import OVERHEAD_BOUNDS_US, REQUEST_BOUNDS_US, Buck
 
 
 class Gauge(msgspec.Struct, array_like=True):
-    """A number that goes up and down, read when it is asked for."""
+    """Numbers that go up and down, read when they are asked for: one for each set of labels."""
 
     meaning: str
-    value: float
+    values: dict[tuple[str, ...], float]
+    labels: tuple[str, ...] = ()
 
 
 def exposition(tally: Tally, gauges: Mapping[str, Gauge]) -> tuple[bytes, str]:
@@ -40,9 +41,13 @@ class _Reading(Collector):
         )
         yield self._upstream_errors()
         yield self._spoiled()
+        yield self._target_failures()
         yield from self._durations()
         for name, gauge in self._gauges.items():
-            yield GaugeMetricFamily(name, gauge.meaning, value=gauge.value)
+            family = GaugeMetricFamily(name, gauge.meaning, labels=gauge.labels)
+            for labels, value in gauge.values.items():
+                family.add_metric(labels, value)
+            yield family
         build = GaugeMetricFamily("headgate_build_info", "1 for the running version.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
@@ -84,6 +89,13 @@ class _Reading(Collector):
         )
         for fate, count in self._tally.spoiled.items():
             family.add_metric([fate], count)
+        return family
+
+    def _target_failures(self) -> Metric:
+        labels = ["provider", "model", "credential"]
+        family = CounterMetricFamily("headgate_target_failures", "Failed calls, by target.", labels=labels)
+        for target, count in self._tally.target_failures.items():
+            family.add_metric(target, count)
         return family
 
     def _durations(self) -> Iterable[Metric]:

@@ -21,12 +21,18 @@ class Alone:
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._gauges: dict[str, tuple[str, tuple[str, ...], Callable[[], dict[tuple[str, ...], float]]]] = {}
         self._read_spoiled: Callable[[], dict[str, int]] = dict
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge; `read` is called whenever metrics are rendered."""
-        self._gauges[name] = (meaning, read)
+        self._gauges[name] = (meaning, (), lambda: {(): read()})
+
+    def gauges(
+        self, name: str, meaning: str, labels: tuple[str, ...], read: Callable[[], dict[tuple[str, ...], float]]
+    ) -> None:
+        """Adds a gauge with labels; `read` gives a number for each set of their values."""
+        self._gauges[name] = (meaning, labels, read)
 
     def spoiled(self, read: Callable[[], dict[str, int]]) -> None:
         """Says who counts the journal lines that became no row; `read` is called whenever metrics are rendered."""
@@ -36,9 +42,13 @@ class Alone:
         """Counts a finished request."""
         self._tally.observe(record)
 
-    def failed_over(self, provider: str, code: str) -> None:
-        """Counts a failed call that was given up for the next target; a final failure is counted by `observe`."""
+    def followed(self, provider: str, code: str) -> None:
+        """Counts a failed call that another one followed; the last of a request is counted by `observe`."""
         self._tally.upstream_failed(provider, code)
+
+    def target_failed(self, provider: str, model: str, credential: str) -> None:
+        """Counts every failed call to a target. The caller bounds the names."""
+        self._tally.target_failed(provider, model, credential)
 
     def start(self) -> None:
         """Begins what goes on beside the requests. Called on the event loop."""
@@ -55,7 +65,7 @@ class Alone:
         return self._tally
 
     def _read_gauges(self) -> dict[str, Gauge]:
-        return {name: Gauge(meaning, read()) for name, (meaning, read) in self._gauges.items()}
+        return {name: Gauge(meaning, read(), labels) for name, (meaning, labels, read) in self._gauges.items()}
 
 
 class Shared(Alone):

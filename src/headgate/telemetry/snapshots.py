@@ -74,7 +74,7 @@ class Snapshots:
         """Everybody's numbers: those that are folded, those in the other files, and `own` from memory."""
         base = _read(self._base, Base) or Base([], Tally())
         base.tally.add(own.tally)
-        gauges = {name: Gauge(gauge.meaning, gauge.value) for name, gauge in own.gauges.items()}
+        gauges = {name: Gauge(gauge.meaning, dict(gauge.values), gauge.labels) for name, gauge in own.gauges.items()}
         for path in self._files():
             snapshot = _read(path, Snapshot)
             if snapshot is None or snapshot.id == own.id or snapshot.id in base.ids:
@@ -144,4 +144,6 @@ def _write(path: Path, file: Snapshot | Base) -> None:
 
 def _add(gauges: dict[str, Gauge], more: dict[str, Gauge]) -> None:
     for name, gauge in more.items():
-        gauges.setdefault(name, Gauge(gauge.meaning, 0)).value += gauge.value
+        total = gauges.setdefault(name, Gauge(gauge.meaning, {}, gauge.labels)).values
+        for labels, value in gauge.values.items():
+            total[labels] = total.get(labels, 0) + value

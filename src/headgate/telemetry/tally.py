@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headgate.errors import HeadgateError, HouseError, UpstreamRefused
+from headgate.errors import DeadlinePassed, HeadgateError, HouseError, UpstreamRefused
 from headgate.types import Record
 
 LABEL_SETS = 1000
@@ -81,6 +81,8 @@ class Tally(msgspec.Struct, array_like=True):
     overhead: Buckets = msgspec.field(default_factory=lambda: buckets(OVERHEAD_BOUNDS_US))
     spoiled: dict[str, int] = {}
     """Journal lines that became no row, by what happened to them."""
+    target_failures: dict[tuple[str, str, str], int] = {}
+    """By provider, model and credential."""
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""
@@ -123,8 +125,16 @@ class Tally(msgspec.Struct, array_like=True):
         labels = _room(self.upstream_errors, (provider, error_class(code)), REST)
         self.upstream_errors[labels] = self.upstream_errors.get(labels, 0) + 1
 
+    def target_failed(self, provider: str, model: str, credential: str) -> None:
+        """Counts a failed call to a target."""
+        labels = _room(self.target_failures, (provider, model, credential), (OTHER, OTHER, OTHER))
+        self.target_failures[labels] = self.target_failures.get(labels, 0) + 1
+
     def add(self, other: Tally) -> None:
         """Adds another process's numbers to these."""
+        for target, count in other.target_failures.items():
+            where = _room(self.target_failures, target, (OTHER, OTHER, OTHER))
+            self.target_failures[where] = self.target_failures.get(where, 0) + count
         for labels, count in other.requests.items():
             place = _room(self.requests, labels, OTHER_REQUESTS)
             self.requests[place] = self.requests.get(place, 0) + count
@@ -157,7 +167,7 @@ def _codes(family: type[HeadgateError]) -> set[str]:
     return {family.code}.union(*(_codes(member) for member in family.__subclasses__()))
 
 
-_OURS = frozenset(_codes(HouseError) | {""})
+_OURS = frozenset(_codes(HouseError) | {"", DeadlinePassed.code})
 _KNOWN = frozenset(_codes(HeadgateError) | {"insufficient_quota"})
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from headgate.errors import UpstreamTimeout, UpstreamUnreachable
+from headgate.errors import NotConnected, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from headgate.upstream.connection import Connection
 from headgate.upstream.dial import Dialler
 from headgate.upstream.faults import fault
@@ -39,7 +39,7 @@ class Pool:
     async def connect(self, limit_s: float) -> Connection:
         """A connection, new or handed on; waits in line when all are lent.
 
-        Raises `UpstreamTimeout` after `limit_s` (waiting included) and `UpstreamUnreachable`.
+        Raises `UpstreamTimeout` after `limit_s` (waiting included) and `NotConnected`.
         """
         try:
             async with asyncio.timeout(limit_s):
@@ -50,7 +50,7 @@ class Pool:
         except TimeoutError:
             raise UpstreamTimeout(f"{self.peer}: no connection within {limit_s:g} s") from None
         except OSError as error:
-            raise fault(error, self.peer) from error
+            raise not_connected(fault(error, self.peer)) from error
 
     def give(self, connection: Connection, keep_s: float) -> None:
         """Takes back a connection to keep it for `keep_s`; 0 or less closes it."""
@@ -104,7 +104,7 @@ class Pool:
         try:
             connection = await self._dialler.dial(self._place)
             if connection.closed:
-                raise UpstreamUnreachable(f"{self.peer}: the connection ended, or spoke, before a request")
+                raise NotConnected(f"{self.peer}: the connection ended, or spoke, before a request")
         except BaseException:
             self._free()
             raise
@@ -126,3 +126,8 @@ class Pool:
             if not waiter.done():
                 return waiter
         return None
+
+
+def not_connected(error: UpstreamError) -> UpstreamError:
+    """Who fails to dial has sent nothing."""
+    return NotConnected(error.message) if isinstance(error, UpstreamUnreachable) else error

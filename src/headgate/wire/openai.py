@@ -14,10 +14,11 @@ from headgate.errors import (
     UpstreamError,
     UpstreamFailed,
     UpstreamProtocolError,
-    UpstreamRateLimited,
+    UpstreamRefused,
 )
 from headgate.wire import sse
 from headgate.wire.base import Ask, Fields, Look, Passage, TextWire, Wire, encode
+from headgate.wire.refusals import told
 from headgate.wire.streams import EventPassage
 from headgate.wire.usage import read_usage
 
@@ -132,8 +133,8 @@ class _ErrorSeen(msgspec.Struct):
 _error = msgspec.json.Decoder(_ErrorSeen | str).decode
 
 
-def failure_inside(raw: msgspec.Raw | bytes) -> UpstreamError:
-    """An error object that came with a 200: the provider's own status, where its code is one, decides the kind."""
+def failure_event(raw: msgspec.Raw | bytes) -> UpstreamError:
+    """An error object inside a stream, as what it is."""
     try:
         seen = _error(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -141,11 +142,15 @@ def failure_inside(raw: msgspec.Raw | bytes) -> UpstreamError:
     if isinstance(seen, str):
         seen = _ErrorSeen(message=seen)
     message = f"the provider failed: {seen.message or seen.detail or 'it gave no reason'}"
-    code = str(seen.code)
-    status = int(code) if len(code) == 3 and code.isdecimal() else 0
-    if status == 429 or "rate_limit" in f"{seen.code} {seen.type}":
-        return UpstreamRateLimited(message, upstream_status=429)
-    return UpstreamFailed(message, upstream_status=status)
+    return told(message, "" if seen.code is None else str(seen.code), seen.type or "")
+
+
+def failure_inside(raw: msgspec.Raw | bytes) -> UpstreamError:
+    """An error object where a whole answer should be: a failure, as a 200 is no way to refuse a request."""
+    failure = failure_event(raw)
+    if isinstance(failure, UpstreamRefused):
+        return UpstreamFailed(failure.message, upstream_status=failure.upstream_status)
+    return failure
 
 
 class _Whole(msgspec.Struct):
@@ -278,7 +283,7 @@ class ChunkPassage(EventPassage):
     def passes(self, name: str, data: bytes) -> bool:
         data = data.strip()
         if name == "error":
-            raise failure_inside(data)
+            raise failure_event(data)
         if data == b"[DONE]":
             if not self.begun:
                 raise UpstreamProtocolError("the provider's stream has no event in it")
@@ -295,7 +300,7 @@ class ChunkPassage(EventPassage):
         stops = [choice.finish_reason for choice in chunk.choices or ()]
         said = bytes(chunk.error) not in NO_ERRORS
         if said or "error" in stops or (chunk.choices is None and usage is None):
-            raise failure_inside(chunk.error if said else data)
+            raise failure_event(chunk.error if said else data)
         self.begun = True
         self.model = self.model or chunk.model or ""
         if usage is not None:

@@ -59,6 +59,23 @@ class Quota(Fault, frozen=True):
         await exchange.send(exchange.refusal(Refused(429, said, kind="insufficient_quota", code="insufficient_quota")))
 
 
+class NearLimit(Fault, frozen=True):
+    """The honest answer, whose headers say that so many requests are left until the counter begins anew."""
+
+    name = "near_limit"
+    remaining: int = 0
+    reset: str = "30s"
+
+    async def play(self, exchange: Exchange) -> None:
+        reply = exchange.reply()
+        said = {
+            "x-ratelimit-limit-requests": "1000",
+            "x-ratelimit-remaining-requests": str(self.remaining),
+            "x-ratelimit-reset-requests": self.reset,
+        }
+        await exchange.send(msgspec.structs.replace(reply, headers=reply.headers | said))
+
+
 class Loading(Fault, frozen=True):
     """503 with `estimated_time`, as HuggingFace answers while a model loads."""
 
@@ -137,12 +154,16 @@ class ErrorEvent(Fault, frozen=True):
     after: int = 0
     status: int = 502
     message: str = "The provider disconnected."
+    code: str = ""
+    kind: str = ""
 
     async def play(self, exchange: Exchange) -> None:
         reply = exchange.reply()
         await exchange.start(reply, "chunked")
         await exchange.put(reply.pieces[: self.after])
-        error = exchange.dialect.error_event(exchange.call, Refused(self.status, self.message))
+        error = exchange.dialect.error_event(
+            exchange.call, Refused(self.status, self.message, kind=self.kind, code=self.code)
+        )
         await exchange.put([Piece(error)])
         await exchange.end()
 

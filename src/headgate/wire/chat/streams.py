@@ -34,7 +34,7 @@ from headgate.wire.conversation import (
     ThinkingDelta,
     ToolCallStarted,
 )
-from headgate.wire.openai import NO_ERRORS, failure_inside, look_at
+from headgate.wire.openai import NO_ERRORS, failure_event, look_at
 from headgate.wire.streams import EventReader
 from headgate.wire.usage import read_usage, write_usage
 
@@ -95,7 +95,7 @@ class ChatReader(EventReader):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamProtocolError(f"an event of the provider's stream is no chunk: {error}") from None
         if chunk.error != _NULL and bytes(chunk.error) not in NO_ERRORS:
-            raise failure_inside(chunk.error)
+            raise failure_event(chunk.error)
         if not self._started and chunk.choices:
             self._started = True
             self._id = chunk.id or ""

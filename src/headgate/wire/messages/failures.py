@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from headgate.errors import HeadgateError, UpstreamError, UpstreamFailed, UpstreamRateLimited
+from headgate.errors import HeadgateError, UpstreamError, UpstreamFailed, UpstreamRefused
 from headgate.wire import sse
 from headgate.wire.base import encode
+from headgate.wire.refusals import told
 
 _TYPES = {
     400: "invalid_request_error",
@@ -61,9 +62,14 @@ def write_event(error: HeadgateError, request_id: str) -> bytes:
 
 
 def read(seen: FailureSeen | None) -> UpstreamError:
-    """A provider's error that came with a 200, whole or inside a stream."""
+    """A provider's error where a whole answer should be: a failure, as a 200 is no way to refuse a request."""
+    failure = read_event(seen)
+    if isinstance(failure, UpstreamRefused):
+        return UpstreamFailed(failure.message, upstream_status=failure.upstream_status)
+    return failure
+
+
+def read_event(seen: FailureSeen | None) -> UpstreamError:
+    """A provider's error inside a stream, as what it is."""
     seen = seen or FailureSeen()
-    message = f"the provider failed: {seen.message or seen.type or 'it gave no reason'}"
-    if seen.type == "rate_limit_error":
-        return UpstreamRateLimited(message, upstream_status=429)
-    return UpstreamFailed(message, upstream_status=529 if seen.type == "overloaded_error" else 0)
+    return told(f"the provider failed: {seen.message or seen.type or 'it gave no reason'}", "", seen.type or "")

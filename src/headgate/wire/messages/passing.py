@@ -25,7 +25,7 @@ class MessagesPassage(EventPassage):
     def passes(self, name: str, data: bytes) -> bool:
         event = open_event(data)
         if event.type == "error":
-            raise failures.read(event.error)
+            raise failures.read_event(event.error)
         self._notice(event)
         return True
 

@@ -111,7 +111,7 @@ class MessagesReader(EventReader):
             case "message_stop":
                 self._stop(events)
             case "error":
-                raise failures.read(event.error)
+                raise failures.read_event(event.error)
 
     def _start(self, message: AnswerSeen, events: list[AnyEvent]) -> None:
         events.append(Started(message.id or "", message.model or ""))

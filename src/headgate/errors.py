@@ -12,6 +12,8 @@ HeadgateError
 │   ├── NotFound                404
 │   │   └── ModelNotFound       404
 │   ├── MethodNotAllowed        405
+│   ├── StillRunning            409  the request with this idempotency key is under way: try again
+│   ├── KeyUsedOtherwise        422  this idempotency key belongs to another request
 │   └── ClientLeft              499  the caller closed the connection before its answer was whole
 ├── HouseError                      headgate itself cannot serve just now
 │   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
@@ -148,6 +150,16 @@ class MethodNotAllowed(CallerError):
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"allow", self.allow.encode())]
+
+
+class StillRunning(CallerError):
+    status = 409
+    code = "idempotency_key_in_use"
+
+
+class KeyUsedOtherwise(CallerError):
+    status = 422
+    code = "idempotency_key_reused"
 
 
 class ClientLeft(CallerError):

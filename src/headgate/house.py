@@ -11,6 +11,11 @@ from contextlib import AsyncExitStack
 from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.access.repository import KeyRepository
+from headgate.cache.idempotency import Idempotency
+from headgate.cache.memory import MemoryShelf
+from headgate.cache.shared import SharedShelf
+from headgate.cache.shelf import Bounds, Shelf
+from headgate.cache.singleflight import ResponseCache
 from headgate.config import Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
@@ -23,6 +28,7 @@ from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
 from headgate.engine.naming import NAMINGS
 from headgate.engine.reach import Reach
+from headgate.engine.recall import CachingRecall, Recall
 from headgate.errors import HeadgateError
 from headgate.ledger.journal import Journal
 from headgate.ledger.meter import Meter
@@ -93,6 +99,7 @@ class Rooms:
         self.notices = list(config.notices)
         self._storage()
         self._telemetry()
+        self._shelves()
         self._engine()
         self._doors()
 
@@ -124,7 +131,18 @@ class Rooms:
         self.discovery = Discovery(catalogue, reaches)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         failover = Failover(reaches, self.metrics.failed_over)
-        self.gateway = Gateway(self.gate, meter, self.discovery, failover, NAMINGS[config.answer_model])
+        self.gateway = Gateway(self.gate, meter, self.discovery, self._recall(), failover, NAMINGS[config.answer_model])
+
+    def _shelves(self) -> None:
+        kept, repeated, redis_url = self.config.cache, self.config.idempotency, self.config.redis_url
+        self.answers = shelf("answers", Bounds(kept.ttl_s, kept.max_size, kept.max_entries), redis_url)
+        self.repeated = shelf("repeated", Bounds(repeated.ttl_s, repeated.max_size, repeated.max_entries), redis_url)
+
+    def _recall(self) -> Recall:
+        idempotency = Idempotency(self.repeated)
+        if not self.config.cache.ttl_s:
+            return Recall(idempotency, self.metrics.recalled)
+        return CachingRecall(idempotency, ResponseCache(self.answers), self.metrics.recalled)
 
     def _providers(self) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
         config = self.config
@@ -209,6 +227,8 @@ class Rooms:
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.bus.stop)
             rest.push_async_callback(self.gate.stop)
+            rest.push_async_callback(self.repeated.stop)
+            rest.push_async_callback(self.answers.stop)
             for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
                 rest.callback(step)
             rest.push_async_callback(self.shipper.stop)
@@ -259,3 +279,11 @@ WELCOME = """
       -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
 
 """
+
+
+def shelf(name: str, bounds: Bounds, redis_url: Secret | None) -> Shelf:
+    if redis_url is None:
+        return MemoryShelf(bounds)
+    from headgate.storage.redis import RedisValues
+
+    return SharedShelf(bounds, RedisValues(redis_url), name)

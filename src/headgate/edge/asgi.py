@@ -88,6 +88,8 @@ class DataPlane:
             at_us=time_ns() // 1000,
             began=stay.since,
             session=said.get(b"x-claude-code-session-id", b"").decode("latin-1")[:128],
+            idempotency_key=said.get(b"idempotency-key"),
+            cache_control=said.get(b"cache-control", b""),
         )
 
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:

@@ -29,7 +29,12 @@ def new_request_id() -> str:
     return f"req_{_process}{next(_number):08x}"
 
 
-HEARD = frozenset((b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id"))
+HEARD = frozenset(
+    (
+        b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id",
+        b"idempotency-key", b"cache-control",
+    )
+)  # fmt: skip
 
 
 def said_headers(headers: Headers) -> dict[bytes, bytes]:

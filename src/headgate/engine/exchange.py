@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -11,7 +11,10 @@ from headgate.wire.base import Wire
 
 
 class Served(msgspec.Struct, frozen=True):
-    """The truth about an answer, told with its first byte. `own_s` is our own time until then, in seconds."""
+    """The truth about an answer, told with its first byte. `own_s` is our own time until then, in seconds.
+
+    `cache`: a kept answer is a `hit`, one that is kept from now on a `miss`; `off` where nothing is kept.
+    """
 
     model: str
     provider: str
@@ -19,6 +22,7 @@ class Served(msgspec.Struct, frozen=True):
     own_s: float
     dropped: tuple[str, ...] = ()
     cost_nano: int | None = None
+    cache: Literal["off", "miss", "hit"] = "off"
 
 
 class Sink(Protocol):
@@ -47,7 +51,7 @@ class Exchange(msgspec.Struct, frozen=True):
     """A request as it came.
 
     `body` receives it, bounded; `began` is on the monotonic clock, `at_us` in epoch microseconds; `session` groups the
-    calls of one conversation where the client says so.
+    calls of one conversation where the client says so. `idempotency_key` and `cache_control` are headers as they came.
     """
 
     request_id: str
@@ -60,3 +64,5 @@ class Exchange(msgspec.Struct, frozen=True):
     at_us: int
     began: float
     session: str = ""
+    idempotency_key: bytes | None = None
+    cache_control: bytes = b""

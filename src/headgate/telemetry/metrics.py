@@ -40,6 +40,10 @@ class Alone:
         """Counts a failed call that was given up for the next target; a final failure is counted by `observe`."""
         self._tally.upstream_failed(provider, code)
 
+    def recalled(self, hit: bool) -> None:
+        """Counts a look at what is kept."""
+        self._tally.recalled(hit)
+
     def start(self) -> None:
         """Begins what goes on beside the requests. Called on the event loop."""
 

@@ -81,6 +81,8 @@ class Tally(msgspec.Struct, array_like=True):
     overhead: Buckets = msgspec.field(default_factory=lambda: buckets(OVERHEAD_BOUNDS_US))
     spoiled: dict[str, int] = {}
     """Journal lines that became no row, by what happened to them."""
+    cache_hits: int = 0
+    cache_misses: int = 0
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""
@@ -123,6 +125,11 @@ class Tally(msgspec.Struct, array_like=True):
         labels = _room(self.upstream_errors, (provider, error_class(code)), REST)
         self.upstream_errors[labels] = self.upstream_errors.get(labels, 0) + 1
 
+    def recalled(self, hit: bool) -> None:
+        """Counts a look at what is kept."""
+        self.cache_hits += hit
+        self.cache_misses += not hit
+
     def add(self, other: Tally) -> None:
         """Adds another process's numbers to these."""
         for labels, count in other.requests.items():
@@ -138,6 +145,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.overhead.add(other.overhead)
         for fate, count in other.spoiled.items():
             self.spoiled[fate] = self.spoiled.get(fate, 0) + count
+        self.cache_hits += other.cache_hits
+        self.cache_misses += other.cache_misses
 
 
 Labels = TypeVar("Labels", bound=tuple[str | int, ...])

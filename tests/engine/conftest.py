@@ -1,0 +1,29 @@
+"""Gateways that keep answers: in memory, and in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from headgate.testing import FakeUpstream
+from headgate.testing.gateway import RunningGateway, running
+from tests.conftest import environ_for
+from tests.needs import needs_redis
+
+KEEPING = "cache: {ttl_s: 300, max_size: 1MiB}"
+
+
+@pytest.fixture(scope="session", params=["memory", "redis"])
+def one_keeping(
+    request: pytest.FixtureRequest, one_fake: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    environ = environ_for(one_fake) | ({"REDIS_URL": needs_redis()} if request.param == "redis" else {})
+    with running(tmp_path_factory.mktemp("keeping"), environ, KEEPING) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def keeping(one_keeping: RunningGateway, fake: FakeUpstream) -> RunningGateway:
+    """A gateway that keeps answers for five minutes, up to 128 KiB each."""
+    return one_keeping

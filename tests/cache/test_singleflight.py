@@ -44,11 +44,16 @@ class Provider:
 
     async def serve(self, wish: Wish = ANY) -> bytes:
         """One request: a kept answer, or one that the provider gives."""
-        async with self.cache.turn(QUESTION, wish) as found:
-            if isinstance(found, Kept):
-                return found.body
+        found = await self.cache.seek(QUESTION, wish)
+        if isinstance(found, Kept):
+            return found.body
+        try:
             await self.ask(found)
-            return self.answer.body
+        except BaseException as error:
+            await found.leave(error)
+            raise
+        await found.leave(None)
+        return self.answer.body
 
     async def ask(self, flight: Flight) -> None:
         self.asked += 1
@@ -76,6 +81,7 @@ async def test_a_thousand_at_once_are_one_call(provider: Provider) -> None:
 
 async def test_two_processes_that_share_a_shelf_are_one_call(shelf: Shelf) -> None:
     one, other = Provider(ResponseCache(shelf)), Provider(ResponseCache(shelf))
+    other.go.set()
     first = asyncio.create_task(one.serve())
     await one.called.wait()
     second = asyncio.create_task(other.serve())

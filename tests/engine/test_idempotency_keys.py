@@ -11,9 +11,10 @@ import pytest
 
 from headgate.testing import FakeUpstream
 from headgate.testing.answers import Answer, Pacing
-from headgate.testing.faults import Silence, Status
+from headgate.testing.faults import Cut, Silence, Status
 from headgate.testing.gateway import RunningGateway
 from headgate.types import Usage
+from tests.clients.judge import DONE, events
 from tests.conftest import calls
 from tests.engine.kept import cached, leaver, many, post, question
 from tests.usage import row_of, rows
@@ -112,6 +113,15 @@ def test_a_failure_sets_the_key_free(keeping: RunningGateway, fake: FakeUpstream
     fake.fault(Status(400))
     assert post(keeping, body, idempotency_key=key).status_code == 400
     assert [cached(post(keeping, body, idempotency_key=key)) for _ in range(2)] == ["miss", "hit"]
+
+
+def test_a_stream_that_broke_sets_the_key_free(keeping: RunningGateway, fake: FakeUpstream, key: str) -> None:
+    body = question(stream=True)
+    fake.fault(Cut(after_bytes=500))
+    assert events(post(keeping, body, idempotency_key=key).content)[-1] != DONE
+    again = post(keeping, body, idempotency_key=key)
+    assert cached(again) == "miss"
+    assert events(again.content)[-1] == DONE
 
 
 def test_counts_that_nobody_reported_do_not_make_it_ask_again(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from secrets import token_bytes
 
 from headgate.cache.fingerprint import BYTES, fingerprint
@@ -20,40 +18,46 @@ class Idempotency:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    @asynccontextmanager
-    async def turn(self, tenant: str, key: bytes, question: bytes) -> AsyncIterator[Kept | Claim]:
-        """The answer that this key got before, else a claim: answer inside this scope, and give the answer to it.
+    async def seek(self, tenant: str, key: bytes, question: bytes) -> Kept | Claim:
+        """The answer that this key got before, else a claim: give it the answer, and leave it in any case.
 
         Raises `BadRequest` for what is no key, `StillRunning` while the first request with it is under way, and
         `KeyUsedOtherwise` where that was another `question`.
         """
         place = fingerprint("idempotency", tenant, checked(key)).hex()
-        if (kept := await self._shelf.get(place)) is not None:
-            same(kept.question, question)
-            yield kept
-            return
-        mark = question + token_bytes(8)
-        running = await self._shelf.claim(place, mark)
+        kept = await self._shelf.get(place)
+        if kept is None:
+            claim = Claim(place, question, self._shelf)
+            if (kept := await self._brought_meanwhile(claim)) is None:
+                return claim
+        same(kept.question, question)
+        return kept
+
+    async def _brought_meanwhile(self, claim: Claim) -> Kept | None:
+        """Makes a claim. An answer may have come between the look and the claim, which is dropped again then."""
+        running = await self._shelf.claim(claim.place, claim.mark)
         if running is not None:
-            same(running[:BYTES], question)
+            same(running[:BYTES], claim.mark[:BYTES])
             raise StillRunning(f"`{HEADER}`: the first request with this key is still running; try again later")
         try:
-            kept = await self._shelf.get(place)  # it may have come between the look and the claim
-            if kept is not None:
-                same(kept.question, question)
-            yield kept or Claim(place, self._shelf)
-        finally:
-            await self._shelf.release(place, mark)
+            kept = await self._shelf.get(claim.place)
+        except BaseException as error:
+            await claim.leave(error)
+            raise
+        if kept is not None:
+            await claim.leave(None)
+        return kept
 
 
 class Claim:
     """A key whose first request is under way."""
 
-    __slots__ = ("_place", "_shelf")
+    __slots__ = ("_shelf", "mark", "place")
 
-    def __init__(self, place: str, shelf: Shelf) -> None:
-        self._place = place
+    def __init__(self, place: str, question: bytes, shelf: Shelf) -> None:
         self._shelf = shelf
+        self.place = place
+        self.mark = question + token_bytes(8)
 
     @property
     def limit(self) -> int:
@@ -61,10 +65,14 @@ class Claim:
         return self._shelf.bounds.limit
 
     async def keep(self, kept: Kept) -> None:
-        await self._shelf.put(self._place, kept)
+        await self._shelf.put(self.place, kept)
 
     def land(self, kept: Kept | None = None, failure: HeadgateError | None = None) -> None:
         """Nobody waits for it: the others were told to try again."""
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Sets the key free; what was kept stays."""
+        await self._shelf.release(self.place, self.mark)
 
 
 def checked(key: bytes) -> str:

@@ -29,8 +29,11 @@ class Sink(Protocol):
     """Where an answer goes. `begun` turns true with the first byte: after that no other answer is possible; `ended`
     with the last one."""
 
-    begun: bool
-    ended: bool
+    @property
+    def begun(self) -> bool: ...
+
+    @property
+    def ended(self) -> bool: ...
 
     async def whole(self, body: bytes, served: Served) -> None:
         """Sends a whole answer."""

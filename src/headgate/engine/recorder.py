@@ -28,6 +28,10 @@ class Place(Protocol):
         """No answer will come here: because of a failure, or because what comes cannot be kept."""
         ...
 
+    async def leave(self, error: BaseException | None) -> None:
+        """The request is over; `error` is how it failed."""
+        ...
+
 
 class Recorder:
     """Passes everything on. An answer that turns out whole and right is kept before its last byte leaves."""
@@ -47,6 +51,10 @@ class Recorder:
     @property
     def begun(self) -> bool:
         return self._sink.begun
+
+    @property
+    def ended(self) -> bool:
+        return self._sink.ended
 
     async def whole(self, body: bytes, served: Served) -> None:
         self._served = missed(served)

@@ -66,12 +66,24 @@ def inference(row: Endpoint) -> Document:
         "summary": row.summary,
         "operationId": operation("post", row.path),
         "security": KEYS,
+        "parameters": [header("Idempotency-Key", REPEATED), header("Cache-Control", KEPT)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref(row.request)}}},
         "responses": {
             "200": {"description": "The answer; a stream of events when `stream` is true.", "content": content}
         }
         | errors(row.path),
     }
+
+
+def header(name: str, description: str) -> Document:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+REPEATED = (
+    "1 to 255 printable ASCII characters. The same request with the same key is called once: while it runs, others get "
+    "409; later its answer."
+)
+KEPT = "`no-store`, `no-cache` or `max-age=N`, where answers are kept (`cache.ttl_s`)."
 
 
 def listing(path: str) -> Document:

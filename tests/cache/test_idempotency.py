@@ -105,7 +105,8 @@ async def test_who_leaves_while_it_is_looked_for_sets_the_key_free() -> None:
     shelf = Slow()
     keys = Idempotency(shelf)
     leaving = asyncio.create_task(answer(keys))
-    await shelf.waiting.wait()
+    async with asyncio.timeout(5):
+        await shelf.waiting.wait()
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving

@@ -115,6 +115,22 @@ async def test_one_that_waits_may_leave(provider: Provider) -> None:
     assert await first == b"the answer"
 
 
+async def test_who_waits_for_another_process_may_leave(shelf: Shelf) -> None:
+    one, other = Provider(ResponseCache(shelf)), Provider(ResponseCache(shelf))
+    first = asyncio.create_task(one.serve())
+    await one.called.wait()
+    leaving = asyncio.create_task(other.serve())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    staying = asyncio.create_task(other.serve())
+    one.go.set()
+    async with asyncio.timeout(10):
+        assert set(await asyncio.gather(first, staying)) == {b"the answer"}
+    assert other.asked == 0
+
+
 async def test_those_who_wait_share_a_failure_and_the_next_tries_again(provider: Provider) -> None:
     provider.error = UpstreamFailed("it fell over", upstream_status=500)
     requests = [asyncio.create_task(provider.serve()) for _ in range(50)]
@@ -155,4 +171,12 @@ async def test_a_new_answer_may_be_wished_and_replaces_the_old(provider: Provide
     provider.answer = kept(b"newer", QUESTION)
     assert await provider.serve(Wish(max_age_s=0)) == b"newer"
     assert await provider.serve() == b"newer"
+    assert provider.asked == 2
+
+
+async def test_two_who_wish_a_new_answer_get_two(provider: Provider) -> None:
+    provider.answer = kept(b"new", QUESTION, age_s=-60)
+    requests = [asyncio.create_task(provider.serve(Wish(max_age_s=0))) for _ in range(2)]
+    provider.go.set()
+    await asyncio.gather(*requests)
     assert provider.asked == 2

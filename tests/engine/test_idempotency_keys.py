@@ -115,6 +115,22 @@ def test_a_failure_sets_the_key_free(keeping: RunningGateway, fake: FakeUpstream
     assert [cached(post(keeping, body, idempotency_key=key)) for _ in range(2)] == ["miss", "hit"]
 
 
+async def test_a_failure_that_is_shared_sets_the_key_free(
+    keeping: RunningGateway, fake: FakeUpstream, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = question()
+    monkeypatch.setattr(fake, "pacing", Pacing(first_byte_s=0.5))
+    fake.fault(Status(400))
+    first = asyncio.create_task(many(keeping, body, 1))
+    while not calls(fake):
+        await fake.journal.wait(len(fake.journal) + 1)
+    (second,) = await many(keeping, body, 1, idempotency_key=key)
+    assert [answer.status_code for answer in await first] == [400]
+    assert second.status_code in (200, 400), "200 where it came too late to share"
+    (again,) = await many(keeping, body, 1, idempotency_key=key)
+    assert again.status_code == 200
+
+
 def test_a_stream_that_broke_sets_the_key_free(keeping: RunningGateway, fake: FakeUpstream, key: str) -> None:
     body = question(stream=True)
     fake.fault(Cut(after_bytes=500))

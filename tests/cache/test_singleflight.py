@@ -14,6 +14,7 @@ from headgate.cache.shelf import Kept, Shelf
 from headgate.cache.singleflight import Flight, ResponseCache
 from headgate.cache.wishes import ANY, Wish
 from headgate.errors import ClientLeft, UpstreamFailed
+from headgate.storage import redis as redis_file
 from headgate.storage.redis import RedisValues
 from headgate.types import Secret
 from tests.cache.answers import ROOMY, kept
@@ -23,7 +24,8 @@ QUESTION = b"q" * 32
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def shelf(request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
+async def shelf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shelf]:
+    monkeypatch.setattr(redis_file, "ANSWER_S", 10.0)
     shelf: Shelf = MemoryShelf(ROOMY)
     if request.param == "redis":
         shelf = SharedShelf(ROOMY, RedisValues(Secret(needs_redis())), f"test-{uuid4().hex}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,28 @@ from tests.conftest import calls, environ_for
 from tests.engine.conftest import KEEPING
 from tests.engine.kept import cached, post, question
 from tests.needs import needs_redis
-from tests.serving import Serving, serving
+from tests.serving import Serving, free_port, kept
 from tests.storage.test_bus import Server
 
 KEYS = {"API_KEYS": CALLER_KEY, "HEADGATE_ADMIN_KEY": OWNER_KEY}
+
+
+PATIENT = """
+from headgate.cli import main
+from headgate.storage import redis
+redis.ANSWER_S = 10.0
+main()
+"""
+
+
+@contextmanager
+def patient(folder: Path, environ: Mapping[str, str]) -> Iterator[Serving]:
+    """`headgate serve` that gives Redis the time that a busy machine needs."""
+    port = free_port()
+    command = [sys.executable, "-c", PATIENT, "serve", "--port", str(port)]
+    with kept(Serving(command, folder, environ, port)) as server:
+        server.await_answers()
+        yield server
 
 
 def ask(server: Serving, body: dict[str, Any], **headers: str) -> httpx.Response:
@@ -36,7 +57,7 @@ def test_two_processes_are_one_call_and_one_key(tmp_path: Path, fake: FakeUpstre
         (home / "headgate.yaml").write_text(KEEPING)
     environ = environ_for(fake) | KEYS | {"REDIS_URL": needs_redis()}
     fake.script(*[Answer(text="one answer", pacing=Pacing(first_byte_s=1.0))] * 2)
-    with serving(homes[0], environ) as one, serving(homes[1], environ) as other, ThreadPoolExecutor(40) as callers:
+    with patient(homes[0], environ) as one, patient(homes[1], environ) as other, ThreadPoolExecutor(40) as callers:
         body = question(stream=stream)
         answers = list(callers.map(lambda number: ask((one, other)[number % 2], body), range(40)))
         assert len(calls(fake)) == 1

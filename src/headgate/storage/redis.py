@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -22,6 +23,7 @@ PUBLISH_S = 0.1
 CONNECT_S = 2.0
 AGAIN_S = 1.0
 ANSWER_S = 0.1
+STEPS = 20
 CONNECTIONS = 32
 QUIET_S = 5.0
 """After so long without news Redis is asked whether it is there; after as long again it counts as away."""
@@ -152,46 +154,56 @@ class RedisValues:
         self._away = False
 
     async def get(self, key: str) -> bytes | None:
-        async with self._answering():
-            value = await self._redis.get(key)
-            return value if isinstance(value, bytes) else None
+        value = await self._ask(lambda: self._redis.get(key))
+        return value if isinstance(value, bytes) else None
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        async with self._answering():
-            await self._redis.set(key, value, px=_ms(ttl_s))
+        await self._ask(lambda: self._redis.set(key, value, px=_ms(ttl_s)))
 
     async def claim(self, key: str, mark: bytes, ttl_s: float) -> bytes | None:
         """Puts a mark where there is none, and returns nothing; else returns the mark that is there."""
-        async with self._answering():
-            there: bytes | None = await self._claim(keys=[key], args=[mark, _ms(ttl_s)])
-            return there
+        there: bytes | None = await self._ask(lambda: self._claim(keys=[key], args=[mark, _ms(ttl_s)]))
+        return there
 
     async def renew(self, key: str, mark: bytes, ttl_s: float) -> None:
         """Gives a mark more time, if it is still there."""
-        async with self._answering():
-            await self._renew(keys=[key], args=[mark, _ms(ttl_s)])
+        await self._ask(lambda: self._renew(keys=[key], args=[mark, _ms(ttl_s)]))
 
     async def release(self, key: str, mark: bytes) -> None:
         """Takes a mark away, if it is still there."""
-        async with self._answering():
-            await self._release(keys=[key], args=[mark])
+        await self._ask(lambda: self._release(keys=[key], args=[mark]))
 
     async def stop(self) -> None:
         await self._redis.aclose()
 
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
+    async def _ask(self, question: Callable[[], Awaitable[Any]]) -> Any:
+        """Waits in small steps: where the event loop itself is late, that is not held against Redis."""
         if monotonic() < self._again_at:
             raise StorageUnavailable("Redis did not answer a moment ago")
+        asked = asyncio.ensure_future(question())
         try:
-            async with asyncio.timeout(ANSWER_S):
-                yield
+            for _ in range(STEPS):
+                done, _ = await asyncio.wait((asked,), timeout=ANSWER_S / STEPS)
+                if done:
+                    break
+            else:
+                raise TimeoutError
+            answer = asked.result()
         except (RedisError, OSError, TimeoutError) as error:
-            self._again_at = monotonic() + AGAIN_S
-            if not self._away:
-                log.warning("Redis is away, each process keeps its own answers: %s", type(error).__name__)
-            self._away = True
-            raise StorageUnavailable(f"Redis does not answer: {type(error).__name__}") from None
+            raise self._failed(error) from None
+        finally:
+            asked.cancel()
+        self._say_back()
+        return answer
+
+    def _failed(self, error: Exception) -> StorageUnavailable:
+        self._again_at = monotonic() + AGAIN_S
+        if not self._away:
+            log.warning("Redis is away, each process keeps its own answers: %s", type(error).__name__)
+        self._away = True
+        return StorageUnavailable(f"Redis does not answer: {type(error).__name__}")
+
+    def _say_back(self) -> None:
         if self._away:
             log.warning("Redis is back, answers are kept for all processes")
         self._away = False

@@ -12,9 +12,8 @@ from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.access.repository import KeyRepository
 from headgate.cache.idempotency import Idempotency
-from headgate.cache.memory import MemoryShelf
-from headgate.cache.shared import SharedShelf
-from headgate.cache.shelf import Bounds, Shelf
+from headgate.cache.shared import shelf_at
+from headgate.cache.shelf import Bounds
 from headgate.cache.singleflight import ResponseCache
 from headgate.config import Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
@@ -135,8 +134,8 @@ class Rooms:
 
     def _shelves(self) -> None:
         kept, repeated, redis_url = self.config.cache, self.config.idempotency, self.config.redis_url
-        self.answers = shelf("answers", Bounds(kept.ttl_s, kept.max_size, kept.max_entries), redis_url)
-        self.repeated = shelf("repeated", Bounds(repeated.ttl_s, repeated.max_size, repeated.max_entries), redis_url)
+        self.answers = shelf_at(redis_url, "answers", Bounds(kept.ttl_s, kept.max_size, kept.max_entries))
+        self.repeated = shelf_at(redis_url, "repeated", Bounds(repeated.ttl_s, repeated.max_size, repeated.max_entries))
 
     def _recall(self) -> Recall:
         idempotency = Idempotency(self.repeated)
@@ -279,11 +278,3 @@ WELCOME = """
       -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
 
 """
-
-
-def shelf(name: str, bounds: Bounds, redis_url: Secret | None) -> Shelf:
-    if redis_url is None:
-        return MemoryShelf(bounds)
-    from headgate.storage.redis import RedisValues
-
-    return SharedShelf(bounds, RedisValues(redis_url), name)

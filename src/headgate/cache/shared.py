@@ -8,8 +8,9 @@ from typing import Protocol
 import msgspec
 
 from headgate.cache.memory import MemoryShelf
-from headgate.cache.shelf import Bounds, Kept
+from headgate.cache.shelf import Bounds, Kept, Shelf
 from headgate.errors import StorageUnavailable
+from headgate.types import Secret
 
 CLAIM_S = 10.0
 """How long a claim outlives the process that made it; one that lives says so again in time."""
@@ -100,3 +101,12 @@ class SharedShelf:
                 await self._values.renew(self._claims + key, mark, CLAIM_S)
             except StorageUnavailable:
                 continue  # it may be back before the claim ends
+
+
+def shelf_at(redis_url: Secret | None, name: str, bounds: Bounds) -> Shelf:
+    """The shelf of this process where there is no Redis, else that of all."""
+    if redis_url is None:
+        return MemoryShelf(bounds)
+    from headgate.storage.redis import RedisValues
+
+    return SharedShelf(bounds, RedisValues(redis_url), name)

@@ -170,7 +170,7 @@ async def all_here(gateway: RunningGateway, number: int) -> None:
     """Waits until so many requests are being served."""
     async with asyncio.timeout(10):
         while True:
-            if gateway.house.rooms.gate.in_flight >= number:
+            if len(gateway.house.rooms.plane.departures) >= number:
                 return
             await asyncio.sleep(0.01)
 

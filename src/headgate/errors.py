@@ -13,6 +13,8 @@ HeadgateError
 │   │   └── ModelNotFound       404
 │   ├── MethodNotAllowed        405
 │   ├── DeadlinePassed          504  the time that the caller itself gave is over
+│   ├── StillRunning            409  the request with this idempotency key is under way: try again
+│   ├── KeyUsedOtherwise        422  this idempotency key belongs to another request
 │   └── ClientLeft              499  the caller closed the connection before its answer was whole
 ├── HouseError                      headgate itself cannot serve just now
 │   ├── ProviderNotConfigured   503  a key or an address is missing: names the variable
@@ -162,6 +164,16 @@ class DeadlinePassed(CallerError):
     @property
     def retry_helps(self) -> bool:
         return False
+
+
+class StillRunning(CallerError):
+    status = 409
+    code = "idempotency_key_in_use"
+
+
+class KeyUsedOtherwise(CallerError):
+    status = 422
+    code = "idempotency_key_reused"
 
 
 class ClientLeft(CallerError):

@@ -11,6 +11,10 @@ from contextlib import AsyncExitStack
 from headgate import __version__
 from headgate.access.gate import Gate
 from headgate.access.repository import KeyRepository
+from headgate.cache.idempotency import Idempotency
+from headgate.cache.shared import shelf_at
+from headgate.cache.shelf import Bounds
+from headgate.cache.singleflight import ResponseCache
 from headgate.config import Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
@@ -23,6 +27,7 @@ from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
 from headgate.engine.naming import NAMINGS
 from headgate.engine.reach import Credential, Reach
+from headgate.engine.recall import CachingRecall, Recall
 from headgate.errors import HeadgateError, UpstreamError
 from headgate.ledger.journal import Journal
 from headgate.ledger.meter import Meter
@@ -96,6 +101,7 @@ class Rooms:
         self.notices = list(config.notices)
         self._storage()
         self._telemetry()
+        self._shelves()
         self._engine()
         self._doors()
 
@@ -132,7 +138,18 @@ class Rooms:
             ("provider", "model", "credential", "state"),
             self._breakers,
         )
-        self.gateway = Gateway(self.gate, meter, self.discovery, failover, NAMINGS[config.answer_model])
+        self.gateway = Gateway(self.gate, meter, self.discovery, self._recall(), failover, NAMINGS[config.answer_model])
+
+    def _shelves(self) -> None:
+        kept, repeated, redis_url = self.config.cache, self.config.idempotency, self.config.redis_url
+        self.answers = shelf_at(redis_url, "answers", Bounds(kept.ttl_s, kept.max_size, kept.max_entries))
+        self.repeated = shelf_at(redis_url, "repeated", Bounds(repeated.ttl_s, repeated.max_size, repeated.max_entries))
+
+    def _recall(self) -> Recall:
+        idempotency = Idempotency(self.repeated)
+        if not self.config.cache.ttl_s:
+            return Recall(idempotency, self.metrics.recalled)
+        return CachingRecall(idempotency, ResponseCache(self.answers), self.metrics.recalled)
 
     def _target_failed(self, target: Target, error: UpstreamError) -> None:
         """Targets of routes are counted by name; what callers address directly could be called anything."""
@@ -219,6 +236,8 @@ class Rooms:
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.bus.stop)
             rest.push_async_callback(self.gate.stop)
+            rest.push_async_callback(self.repeated.stop)
+            rest.push_async_callback(self.answers.stop)
             for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
                 rest.callback(step)
             rest.push_async_callback(self.shipper.stop)

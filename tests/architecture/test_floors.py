@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "headgate"
 FLOORS: dict[str, int] = {
     "types": 1, "errors": 1, "config": 1, "outbox": 1,
     "wire": 2, "upstream": 2, "storage": 2, "telemetry": 2, "migrations": 2,
-    "access": 3, "routing": 3, "ledger": 3, "providers": 3, "plugins": 3,
+    "access": 3, "routing": 3, "ledger": 3, "cache": 3, "providers": 3, "plugins": 3,
     "engine": 4,
     "edge": 5, "control": 5, "cli": 5,
     "house": 6, "testing": 7,

@@ -51,11 +51,13 @@ def test_the_whole_sample_loads_without_its_comment_signs(tmp_path: Path) -> Non
     names = set(re.findall(r"\$\{(\w+)\}", uncommented(yaml_text()))) - {"NAME"}
     made = load({}, {name: f"value-of-{name}" for name in names}, tmp_path)
     plain = load({}, {}, tmp_path.parent)
-    assert (made.server, made.log, made.journal, made.timeouts) == (
+    assert (made.server, made.log, made.journal, made.timeouts, made.cache, made.idempotency) == (
         plain.server,
         plain.log,
         plain.journal,
         plain.timeouts,
+        plain.cache,
+        plain.idempotency,
     ), "the sample claims to show the defaults"
 
 

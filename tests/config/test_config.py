@@ -347,3 +347,28 @@ def test_settings_know_their_source(tmp_path: Path) -> None:
     assert sources["server.drain_s"] == f"{tmp_path}/headgate.yaml:2"
     assert (sources["server.port"], sources["server.host"]) == ("--port", "API_HOST")
     assert sources["journal.ship_ms"] == "default"
+
+
+def test_answers_are_kept_where_the_settings_say_so(tmp_path: Path) -> None:
+    plain = load({}, NOTHING, tmp_path)
+    assert (plain.cache.ttl_s, plain.idempotency.ttl_s) == (0, 86400)
+    made = written(tmp_path, "cache: {ttl_s: 300, max_size: 1MiB, max_entries: 5}\nidempotency: {ttl_s: 60}\n")
+    assert (made.cache.ttl_s, made.cache.max_size, made.cache.max_entries) == (300, 1024 * 1024, 5)
+    assert made.idempotency.ttl_s == 60
+
+
+@pytest.mark.parametrize(
+    ("yaml", "said"),
+    [
+        (
+            "cache:\n  ttl_s: -1",
+            "headgate.yaml:2: cache.ttl_s is '-1'; expected a number of seconds from 0 to 31536000.",
+        ),
+        ("cache:\n  max_size: much", "headgate.yaml:2: cache.max_size is 'much'; expected a size such as 33554432"),
+        ("cache:\n  max_entries: 0", "headgate.yaml:2: cache.max_entries is '0'; expected a whole number from 1"),
+        ("cache:\n  ttl: 5", "headgate.yaml:2: cache has no setting 'ttl'. Did you mean ttl_s?"),
+        ("idempotency:\n  ttl_s: 0", "headgate.yaml:2: idempotency.ttl_s is '0'; expected a number of seconds above 0"),
+    ],
+)
+def test_wrong_settings_for_kept_answers_are_refused(tmp_path: Path, yaml: str, said: str) -> None:
+    assert refusal(tmp_path, yaml=yaml).startswith(said)

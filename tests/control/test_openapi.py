@@ -56,7 +56,7 @@ def test_inference_routes_have_schemas_of_what_they_take_and_give(document: Docu
         assert asked.endswith(f"/{endpoint.request.__name__}")
         assert given["application/json"]["schema"]["$ref"].endswith(f"/{endpoint.reply.__name__}")
         assert ("text/event-stream" in given) == (endpoint.chunk is not None)
-        assert {"400", "401", "404", "413", "429", "502", "503", "504"} <= set(described["responses"])
+        assert {"400", "401", "404", "409", "413", "422", "429", "502", "503", "504"} <= set(described["responses"])
 
 
 def test_every_reference_leads_to_a_schema(document: Document) -> None:

@@ -26,8 +26,14 @@ def test_two_tallies_add_up_to_what_one_would_have_counted() -> None:
         whole.observe(one)
     for tally in (first, second, whole, whole):
         tally.target_failed("openai", "gpt-4o", "blue")
+    for hit in (True, False, True):
+        first.recalled(hit)
+        second.recalled(not hit)
+        whole.recalled(hit)
+        whole.recalled(not hit)
     first.add(second)
     assert first == whole
+    assert (whole.cache_hits, whole.cache_misses) == (3, 3)
 
 
 def test_a_model_gets_a_label_only_once_it_has_served() -> None:

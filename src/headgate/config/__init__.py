@@ -25,6 +25,8 @@ Count = Annotated[int, Meta(ge=1, le=1024, title="a whole number from 1 to 1024"
 Connections = Annotated[int, Meta(ge=1, le=1_000_000, title="a whole number from 1 to 1000000")]
 Seconds = Annotated[float, Meta(gt=0, le=86400, title="a number of seconds above 0, at most 86400")]
 Milliseconds = Annotated[int, Meta(ge=1, le=60000, title="a whole number of milliseconds from 1 to 60000")]
+Age = Annotated[float, Meta(ge=0, le=31536000, title="a number of seconds from 0 to 31536000")]
+Entries = Annotated[int, Meta(ge=1, le=100_000_000, title="a whole number from 1 to 100000000")]
 AuthMode = Annotated[
     Literal["keys", "open"], Meta(title="keys or open (jwt and mixed are not available in this version)")
 ]
@@ -137,6 +139,24 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often rows move from the journal to the database."""
 
 
+class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers that are given again to equal requests with the same key."""
+
+    ttl_s: Age = 0.0
+    """How long an answer stands, in seconds; 0: none is kept."""
+    max_size: Size = msgspec.field(default_factory=lambda: Size("64MiB"))
+    """The most that a process keeps in memory; an eighth of it is the largest answer."""
+    max_entries: Entries = 10_000
+
+
+class Idempotency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers to requests with an `Idempotency-Key`, for those that come again. As `Cache`."""
+
+    ttl_s: Seconds = 86400.0
+    max_size: Size = msgspec.field(default_factory=lambda: Size("64MiB"))
+    max_entries: Entries = 100_000
+
+
 class Config(msgspec.Struct, frozen=True):
     """Everything that was decided at start."""
 
@@ -156,6 +176,8 @@ class Config(msgspec.Struct, frozen=True):
     timeouts: Timeouts
     log: Log
     journal: Journal
+    cache: Cache
+    idempotency: Idempotency
     answer_model: Literal["served", "asked"] = "served"
     """What the body field `model` of an answer says."""
     otlp_endpoint: str | None = None
@@ -244,6 +266,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeouts: Timeouts = Timeouts()
     log: Log = Log()
     journal: Journal = Journal()
+    cache: Cache = msgspec.field(default_factory=Cache)
+    idempotency: Idempotency = msgspec.field(default_factory=Idempotency)
     answer_model: Literal["served", "asked"] = "served"
     otlp_endpoint: str | None = None
 

@@ -240,6 +240,8 @@ class _Decision(msgspec.Struct):
             timeouts=file.timeouts,
             log=file.log,
             journal=file.journal,
+            cache=file.cache,
+            idempotency=file.idempotency,
             answer_model=file.answer_model,
             otlp_endpoint=file.otlp_endpoint and self.checked(address.web_url, file.otlp_endpoint, "otlp_endpoint"),
             loopback_only=self.weak or (file.auth.mode == "open" and not file.auth.allow_open_network),

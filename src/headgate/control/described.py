@@ -31,7 +31,9 @@ ERRORS = {
     400: "The request is wrong; `param` names the field.",
     401: "No key, or an unknown one.",
     404: "No such model.",
+    409: "The first request with this `Idempotency-Key` is still running.",
     413: "The body is too large.",
+    422: "This `Idempotency-Key` belongs to another request.",
     429: "The provider's limit is reached.",
     502: "The provider failed.",
     503: "The provider has no key here, or headgate cannot serve now.",
@@ -72,13 +74,24 @@ def inference(row: Endpoint) -> Document:
         "summary": row.summary,
         "operationId": operation("post", row.path),
         "security": KEYS,
-        "parameters": [TIMEOUT],
+        "parameters": [TIMEOUT, header("Idempotency-Key", REPEATED), header("Cache-Control", KEPT)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref(row.request)}}},
         "responses": {
             "200": {"description": "The answer; a stream of events when `stream` is true.", "content": content}
         }
         | errors(row.path),
     }
+
+
+def header(name: str, description: str) -> Document:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+REPEATED = (
+    "1 to 255 printable ASCII characters. The same request with the same key is called once: while it runs, others get "
+    "409; later its answer."
+)
+KEPT = "`no-store`, `no-cache` or `max-age=N`, where answers are kept (`cache.ttl_s`)."
 
 
 def listing(path: str) -> Document:

@@ -89,6 +89,8 @@ class DataPlane:
             began=stay.since,
             session=said.get(b"x-claude-code-session-id", b"").decode("latin-1")[:128],
             timeout_ms=said.get(b"x-headgate-timeout-ms"),
+            idempotency_key=said.get(b"idempotency-key"),
+            cache_control=said.get(b"cache-control", b""),
         )
 
     async def _fail(self, error: HeadgateError, exchange: Exchange, send: Send) -> None:

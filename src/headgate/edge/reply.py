@@ -30,8 +30,11 @@ def new_request_id() -> str:
 
 
 HEARD = frozenset(
-    (b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id", b"x-headgate-timeout-ms")
-)
+    (
+        b"authorization", b"x-api-key", b"content-length", b"x-claude-code-session-id", b"x-headgate-timeout-ms",
+        b"idempotency-key", b"cache-control",
+    )
+)  # fmt: skip
 
 
 def said_headers(headers: Headers) -> dict[bytes, bytes]:

@@ -59,7 +59,7 @@ class HttpSink:
             (b"x-headgate-provider", header_value(served.provider)),
             (b"x-headgate-attempts", b"%d" % served.attempts),
             (b"x-headgate-overhead-ms", b"%.3f" % (served.own_s * 1000)),
-            (b"x-headgate-cache", b"off"),
+            (b"x-headgate-cache", served.cache.encode()),
         ]
         if served.cost_nano is not None:
             headers.append((b"x-headgate-cost", b"%.9f" % (served.cost_nano / 1e9)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -11,7 +11,10 @@ from headgate.wire.base import Wire
 
 
 class Served(msgspec.Struct, frozen=True):
-    """The truth about an answer, told with its first byte. `own_s` is our own time until then, in seconds."""
+    """The truth about an answer, told with its first byte. `own_s` is our own time until then, in seconds.
+
+    `cache`: a kept answer is a `hit`, one that is kept from now on a `miss`; `off` where nothing is kept.
+    """
 
     model: str
     provider: str
@@ -19,14 +22,18 @@ class Served(msgspec.Struct, frozen=True):
     own_s: float
     dropped: tuple[str, ...] = ()
     cost_nano: int | None = None
+    cache: Literal["off", "miss", "hit"] = "off"
 
 
 class Sink(Protocol):
     """Where an answer goes. `begun` turns true with the first byte: after that no other answer is possible; `ended`
     with the last one."""
 
-    begun: bool
-    ended: bool
+    @property
+    def begun(self) -> bool: ...
+
+    @property
+    def ended(self) -> bool: ...
 
     async def whole(self, body: bytes, served: Served) -> None:
         """Sends a whole answer."""
@@ -47,7 +54,7 @@ class Exchange(msgspec.Struct, frozen=True):
     """A request as it came.
 
     `body` receives it, bounded; `began` is on the monotonic clock, `at_us` in epoch microseconds; `session` groups the
-    calls of one conversation where the client says so.
+    calls of one conversation where the client says so. `idempotency_key` and `cache_control` are headers as they came.
     """
 
     request_id: str
@@ -62,3 +69,5 @@ class Exchange(msgspec.Struct, frozen=True):
     session: str = ""
     timeout_ms: bytes | None = None
     """The caller's own limit for the whole answer, as it was said; unread."""
+    idempotency_key: bytes | None = None
+    cache_control: bytes = b""

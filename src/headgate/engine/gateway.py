@@ -7,6 +7,7 @@ from headgate.engine.discovery import Discovery
 from headgate.engine.exchange import Exchange
 from headgate.engine.failover import Failover
 from headgate.engine.naming import Naming
+from headgate.engine.recall import Recall
 from headgate.engine.relay import relay
 from headgate.ledger.meter import Meter
 
@@ -14,10 +15,13 @@ from headgate.ledger.meter import Meter
 class Gateway:
     """Every door calls `serve`; nothing else answers a model call."""
 
-    def __init__(self, gate: Gate, meter: Meter, models: Discovery, failover: Failover, naming: Naming) -> None:
+    def __init__(
+        self, gate: Gate, meter: Meter, models: Discovery, recall: Recall, failover: Failover, naming: Naming
+    ) -> None:
         self.gate = gate
         self.meter = meter
         self.models = models
+        self.recall = recall
         self.failover = failover
         self.naming = naming
 
@@ -34,8 +38,8 @@ class Gateway:
             ask = exchange.wire.ask(await exchange.body())
             tab.model, tab.stream = ask.model, ask.stream
             plan = await self.models.plan(ask.model)
-            async with (
-                self.gate.admit(caller, plan),
-                self.failover.open(exchange, ask, plan, tab) as opened,
-            ):
-                await relay(opened, exchange, ask, tab, self.naming)
+            async with self.gate.admit(caller, plan), self.recall.turn(exchange, ask, tab) as turn:
+                if turn.answered:
+                    return
+                async with self.failover.open(exchange, ask, plan, tab) as opened:
+                    await relay(opened, turn.exchange, ask, tab, self.naming)

@@ -40,9 +40,9 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
             flow.failure.message = opened.reach.told(flow.failure.message)
             tab.broke(flow.failure)
             await sink.write(exchange.wire.error_event(flow.failure, exchange.request_id))
-        await sink.end()
     finally:
         tab.usage = spent(flow, ask)
+    await sink.end()
     if flow.failure is None:
         await flow.linger()
 

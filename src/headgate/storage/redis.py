@@ -1,13 +1,15 @@
-"""The bus over Redis publish/subscribe: the only file that knows Redis."""
+"""The bus over Redis publish/subscribe, and values that end by themselves: the only file that knows Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from time import monotonic
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -20,6 +22,9 @@ CHANNEL = "headgate:changed"
 PUBLISH_S = 0.1
 CONNECT_S = 2.0
 AGAIN_S = 1.0
+ANSWER_S = 0.1
+STEPS = 20
+CONNECTIONS = 32
 QUIET_S = 5.0
 """After so long without news Redis is asked whether it is there; after as long again it counts as away."""
 
@@ -114,3 +119,95 @@ class RedisBus(LocalBus):
             log.warning("Redis is back")
         self._away = False
         self.ready.set()
+
+
+CLAIM = """
+local there = redis.call('GET', KEYS[1])
+if there then return there end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false
+"""
+RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class RedisValues:
+    """Bytes by key, each with its end, and claims: marks that only the first may put.
+
+    Everything raises `StorageUnavailable` after `ANSWER_S` without an answer. A Redis that did not answer is left alone
+    for `AGAIN_S`, so that it holds up nobody for long.
+    """
+
+    def __init__(self, url: Secret) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url.reveal(),
+            max_connections=CONNECTIONS,
+            timeout=None,
+            socket_connect_timeout=CONNECT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis = Redis.from_pool(pool)
+        self._claim = self._redis.register_script(CLAIM)
+        self._renew = self._redis.register_script(RENEW)
+        self._release = self._redis.register_script(RELEASE)
+        self._again_at = 0.0
+        self._away = False
+
+    async def get(self, key: str) -> bytes | None:
+        value = await self._ask(lambda: self._redis.get(key))
+        return value if isinstance(value, bytes) else None
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        await self._ask(lambda: self._redis.set(key, value, px=_ms(ttl_s)))
+
+    async def claim(self, key: str, mark: bytes, ttl_s: float) -> bytes | None:
+        """Puts a mark where there is none, and returns nothing; else returns the mark that is there."""
+        there: bytes | None = await self._ask(lambda: self._claim(keys=[key], args=[mark, _ms(ttl_s)]))
+        return there
+
+    async def renew(self, key: str, mark: bytes, ttl_s: float) -> None:
+        """Gives a mark more time, if it is still there."""
+        await self._ask(lambda: self._renew(keys=[key], args=[mark, _ms(ttl_s)]))
+
+    async def release(self, key: str, mark: bytes) -> None:
+        """Takes a mark away, if it is still there."""
+        await self._ask(lambda: self._release(keys=[key], args=[mark]))
+
+    async def stop(self) -> None:
+        await self._redis.aclose()
+
+    async def _ask(self, question: Callable[[], Awaitable[Any]]) -> Any:
+        """Waits in small steps: where the event loop itself is late, that is not held against Redis."""
+        if monotonic() < self._again_at:
+            raise StorageUnavailable("Redis did not answer a moment ago")
+        asked = asyncio.ensure_future(question())
+        try:
+            for _ in range(STEPS):
+                done, _ = await asyncio.wait((asked,), timeout=ANSWER_S / STEPS)
+                if done:
+                    break
+            else:
+                raise TimeoutError
+            answer = asked.result()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._failed(error) from None
+        finally:
+            asked.cancel()
+        self._say_back()
+        return answer
+
+    def _failed(self, error: Exception) -> StorageUnavailable:
+        self._again_at = monotonic() + AGAIN_S
+        if not self._away:
+            log.warning("Redis is away, each process keeps its own answers: %s", type(error).__name__)
+        self._away = True
+        return StorageUnavailable(f"Redis does not answer: {type(error).__name__}")
+
+    def _say_back(self) -> None:
+        if self._away:
+            log.warning("Redis is back, answers are kept for all processes")
+        self._away = False
+
+
+def _ms(seconds: float) -> int:
+    return max(int(seconds * 1000), 1)

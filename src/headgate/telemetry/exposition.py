@@ -39,6 +39,12 @@ class _Reading(Collector):
         yield CounterMetricFamily(
             "headgate_requests_unpriced", "Requests that used tokens at no known price.", value=self._tally.unpriced
         )
+        yield CounterMetricFamily(
+            "headgate_cache_hits", "Requests that were answered with what was kept.", value=self._tally.cache_hits
+        )
+        yield CounterMetricFamily(
+            "headgate_cache_misses", "Requests for which nothing was kept.", value=self._tally.cache_misses
+        )
         yield self._upstream_errors()
         yield self._spoiled()
         yield self._target_failures()

@@ -50,6 +50,10 @@ class Alone:
         """Counts every failed call to a target. The caller bounds the names."""
         self._tally.target_failed(provider, model, credential)
 
+    def recalled(self, hit: bool) -> None:
+        """Counts a look at what is kept."""
+        self._tally.recalled(hit)
+
     def start(self) -> None:
         """Begins what goes on beside the requests. Called on the event loop."""
 

@@ -83,6 +83,8 @@ class Tally(msgspec.Struct, array_like=True):
     """Journal lines that became no row, by what happened to them."""
     target_failures: dict[tuple[str, str, str], int] = {}
     """By provider, model and credential."""
+    cache_hits: int = 0
+    cache_misses: int = 0
 
     def observe(self, record: Record) -> None:
         """Counts a finished request."""
@@ -130,6 +132,11 @@ class Tally(msgspec.Struct, array_like=True):
         labels = _room(self.target_failures, (provider, model, credential), (OTHER, OTHER, OTHER))
         self.target_failures[labels] = self.target_failures.get(labels, 0) + 1
 
+    def recalled(self, hit: bool) -> None:
+        """Counts a look at what is kept."""
+        self.cache_hits += hit
+        self.cache_misses += not hit
+
     def add(self, other: Tally) -> None:
         """Adds another process's numbers to these."""
         for target, count in other.target_failures.items():
@@ -148,6 +155,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.overhead.add(other.overhead)
         for fate, count in other.spoiled.items():
             self.spoiled[fate] = self.spoiled.get(fate, 0) + count
+        self.cache_hits += other.cache_hits
+        self.cache_misses += other.cache_misses
 
 
 Labels = TypeVar("Labels", bound=tuple[str | int, ...])

@@ -10,6 +10,7 @@ import yaml as pyyaml
 
 from headgate.cli.samples import yaml_text
 from headgate.config import load
+from headgate.config.faults import find
 from headgate.config.routes import RouteSettings, RouteTarget
 from headgate.errors import ConfigError
 from headgate.types import Secret
@@ -81,14 +82,14 @@ def test_a_providers_own_key_is_the_default_credential(tmp_path: Path) -> None:
         ),
         (
             "routes:\n  r:\n    targets:\n      - {provider: openai, model: m, weight: 0}\n",
-            "headgate.yaml:3: routes.r.targets: expected a weight above 0 for at least one target.",
+            "headgate.yaml:2: routes.r: expected a weight above 0 for at least one target.",
         ),
         (
             "routes:\n  r:\n    targets:\n      - {provider: openai, model: m, credential: blue}\n",
             "headgate.yaml:4: routes.r.targets[0].credential is 'blue'; expected a credential of openai: default.",
         ),
         ("routes:\n  r: {strategy: best}\n", "headgate.yaml:2: routes.r.strategy is 'best'; expected priority or"),
-        ("routes:\n  r: {targets: []}\n", "headgate.yaml:2: routes.r.targets: expected at least one target."),
+        ("routes:\n  r: {targets: []}\n", "headgate.yaml:2: routes.r: expected at least one target."),
         ("routes:\n  r: {sticky_s: 0, targets: [echo/x]}\n", "headgate.yaml:2: routes.r.sticky_s is '0'; expected"),
         (
             "aliases: {r: echo/x}\nroutes:\n  r: {targets: [echo/x]}\n",
@@ -113,7 +114,7 @@ def test_a_providers_own_key_is_the_default_credential(tmp_path: Path) -> None:
         ),
         (
             "providers:\n  openai:\n    credentials:\n      blue: {key_env: NO_SUCH_KEY}\n",
-            "headgate.yaml:4: providers.openai.credentials.blue.key_env: expected the environment to set NO_SUCH_KEY.",
+            "headgate.yaml:4: providers.openai.credentials.blue: expected the environment to set NO_SUCH_KEY.",
         ),
         (
             "providers: {openai: {credentials: {default: {key: a}}}}",
@@ -138,3 +139,20 @@ def test_the_sample_names_every_setting_of_a_route() -> None:
     assert {key for route in routes for key in route} == {field.name for field in msgspec.structs.fields(RouteSettings)}
     targets = [target for route in routes for target in route["targets"] if isinstance(target, dict)]
     assert {key for target in targets for key in target} == set(RouteTarget.__struct_fields__)
+
+
+def test_every_fault_is_found_in_one_go_and_none_that_follows_from_another(tmp_path: Path) -> None:
+    (tmp_path / "headgate.yaml").write_text(
+        "providers: {openai: {credentials: {blue: {key_env: NOPE}}}}\n"
+        "routes:\n"
+        "  r: {targets: [{provider: opnai, model: m}, echo/x]}\n"
+        "  s: {targets: [echo/x], context_length: q}\n"
+        "  t: {targets: [{provider: echo, model: x, weight: 0}]}\n"
+    )
+    _, faults = find({}, {}, tmp_path)
+    assert [fault.message.removeprefix(f"{tmp_path}/headgate.yaml:") for fault in faults] == [
+        "1: providers.openai.credentials.blue: expected the environment to set NOPE.",
+        "3: routes.r.targets[0].provider is 'opnai'; expected a known provider. Did you mean openai?",
+        "4: routes.s.context_length is 'q'; expected the name of another route.",
+        "5: routes.t: expected a weight above 0 for at least one target.",
+    ]

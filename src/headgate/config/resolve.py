@@ -348,7 +348,7 @@ class _Decision(msgspec.Struct):
             raise self.wrong("key or key_env, one of them", *here)
         key = said.key or Secret(self.values.get(said.key_env, ""))
         if not key:
-            raise self.wrong(f"the environment to set {said.key_env}", *here, "key_env")
+            raise self.wrong(f"the environment to set {said.key_env}", *here)
         if not re.fullmatch(r"[!-~]+", key.reveal()):
             raise self.wrong("printable ASCII characters without spaces", *here)
         return key

@@ -69,11 +69,15 @@ def check(
         if name in aliases:
             raise _wrong(root, f"a name that is not an alias as well: {name} is one", "routes", name)
         if not route.targets:
-            raise _wrong(root, "at least one target", "routes", name, "targets")
+            raise _wrong(root, "at least one target", "routes", name)
         for keys, leg in zip(_places(name, route), route.legs(), strict=True):
-            _check_leg(leg, root, keys, credentials)
+            try:
+                _check_leg(leg, root, keys, credentials)
+            except ConfigError as error:
+                error.keys = keys  # who looks for every fault takes out the target as a whole
+                raise
         if not any(leg.weight for leg in route.legs()):
-            raise _wrong(root, "a weight above 0 for at least one target", "routes", name, "targets")
+            raise _wrong(root, "a weight above 0 for at least one target", "routes", name)
         for fallback in FALLBACKS:
             if (leads := getattr(route, fallback)) and leads not in routes:
                 raise _refused(root, f"the name of another route.{near(leads, routes)}", "routes", name, fallback)

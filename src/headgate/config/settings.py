@@ -104,7 +104,7 @@ def near(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
 
 def wrong(node: Node, keys: Keys, expected: str) -> ConfigError:
     """A refusal that does not show the value."""
-    return ConfigError(f"{node.source}: {name_of(keys)}: expected {expected}.", keys)
+    return ConfigError(f"{node.source}: {name_of(keys)}: expected {_ended(expected)}", keys)
 
 
 def refused(node: Node, keys: Keys, expected: str, shows: bool = True) -> ConfigError:
@@ -112,7 +112,11 @@ def refused(node: Node, keys: Keys, expected: str, shows: bool = True) -> Config
     shapes = {dict: "a table", list: "a list", NoneType: "empty"}
     given = repr(node.value) if shows and not node.hidden else "something else"
     given = shapes.get(type(node.value), given)
-    return ConfigError(f"{node.source}: {name_of(keys)} is {given}; expected {expected}.", keys)
+    return ConfigError(f"{node.source}: {name_of(keys)} is {given}; expected {_ended(expected)}", keys)
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _twice(source: Source, name: str, first: Node) -> ConfigError:

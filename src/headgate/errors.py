@@ -11,6 +11,7 @@ HeadgateError
 │   ├── NotAllowed              403
 │   ├── NotFound                404
 │   │   └── ModelNotFound       404
+│   │       └── ModelNotAllowed 404  it may be there, but not on the whitelist
 │   ├── MethodNotAllowed        405
 │   └── ClientLeft              499  the caller closed the connection before its answer was whole
 ├── HouseError                      headgate itself cannot serve just now
@@ -135,6 +136,10 @@ class NotFound(CallerError):
 
 class ModelNotFound(NotFound):
     code = "model_not_found"
+
+
+class ModelNotAllowed(ModelNotFound):
+    """For the caller the same as a model that is not there."""
 
 
 class MethodNotAllowed(CallerError):

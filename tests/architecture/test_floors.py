@@ -29,6 +29,7 @@ FRIENDS = {
     ("cli", "edge"),
     ("migrations", "ledger"),
     ("migrations", "access"),
+    ("migrations", "routing"),
     ("storage", "migrations"),
     ("control", "edge"),
 }

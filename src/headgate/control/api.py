@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 
 from headgate import __version__
 from headgate.access.gate import Gate
-from headgate.control import usage
+from headgate.control import models, usage
 from headgate.control.described import describe
 from headgate.control.documents import add_documents
+from headgate.control.models import ModelRooms
 from headgate.edge.reply import new_request_id
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
@@ -26,7 +27,7 @@ ABOUT = "One gate for every model: OpenAI's routes in front of any provider, wit
 class ControlPlane(FastAPI):
     """Serves the admin routes, and the documents that describe both planes."""
 
-    def __init__(self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper) -> None:
+    def __init__(self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper, rooms: ModelRooms) -> None:
         super().__init__(
             title="headgate",
             version=__version__,
@@ -38,6 +39,8 @@ class ControlPlane(FastAPI):
         self.state.gate = gate
         self.state.usage = usage_rows
         self.state.shipper = shipper
+        self.state.models = rooms
+        self.include_router(models.router)
         self.include_router(usage.router)
         add_documents(self)
         self.add_exception_handler(HeadgateError, answer_error)

@@ -12,7 +12,9 @@ from headgate.types import Allowed, Plan, Target
 
 
 class Whitelist(Protocol):
-    """Judges names and where they lead."""
+    """Judges names and where they lead. `rows` are as they were given."""
+
+    rows: tuple[Allowed, ...]
 
     def allows(self, asked: str, target: Target) -> bool:
         """Whether somebody who asks for this name may be led to this target."""
@@ -25,6 +27,8 @@ class Whitelist(Protocol):
 
 class Everything:
     """The whitelist that was never set."""
+
+    rows: tuple[Allowed, ...] = ()
 
     def allows(self, asked: str, target: Target) -> bool:
         return True
@@ -48,7 +52,8 @@ class Only:
     def __init__(self, rows: Iterable[Allowed], providers: Collection[str]) -> None:
         self._somewhere: set[tuple[str, str]] = set()
         self._anywhere: set[str] = set()
-        for row in rows:
+        self.rows = tuple(rows)
+        for row in self.rows:
             self._take(plain(row.id), row.provider, providers)
 
     def _take(self, model: str, provider: str, providers: Collection[str]) -> None:

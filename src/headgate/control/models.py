@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from headgate.control.guard import Known, Owner
 from headgate.edge.models import a_token
 from headgate.engine.kept import KeptAnswers
-from headgate.engine.sync import PUBLIC, Sync
+from headgate.engine.sync import Sync
 from headgate.errors import BadRequest, BodyTooLarge
 from headgate.routing.repository import ModelRepository
 from headgate.storage.bus import Bus
@@ -83,7 +83,7 @@ async def models_complete(request: Request, caller: Known) -> Response:
 
 @router.get("/models/update", summary="Fetch OpenRouter's list into the catalogue")
 async def update(request: Request, caller: Owner) -> Updated:
-    return Updated(message=f"Success! {await rooms(request).sync.one(PUBLIC)} records processed.")
+    return Updated(message=f"Success! {await rooms(request).sync.one('openrouter')} records processed.")
 
 
 @router.get("/models/whitelist", summary="Show the whitelist", response_model=WhitelistRows)

@@ -16,8 +16,6 @@ from headgate.routing import pricebook
 from headgate.routing.repository import ModelRepository
 from headgate.storage.bus import Bus
 
-PUBLIC = "openrouter"
-"""The provider whose list may be had without a key."""
 BOOK = "the book of prices"
 APART_S = 30.0
 """Processes that share a database wait for a random part of this, so that one finds the work of another done."""
@@ -61,9 +59,9 @@ class Sync:
         return kept
 
     async def all(self, tell: Tell) -> None:
-        """Fetches every list that can be had, then what the book says of all these models. A source that fails keeps
-        no other from being kept."""
-        wanted = [reach for reach in self._reaches.values() if reach.name == PUBLIC or (reach.set and can_list(reach))]
+        """Fetches the lists of all providers that are set up, then what the book says of their models. A source that
+        fails keeps no other from being kept."""
+        wanted = [reach for reach in self._reaches.values() if reach.set and can_list(reach)]
         await asyncio.gather(*(told(reach.name, self._keep(reach), tell) for reach in wanted))
         if pricebook.there_is_one():
             await told(BOOK, self._keep_book(), tell)

@@ -303,6 +303,16 @@ def test_an_update_that_fails_says_so_and_keeps_what_there_was(
     assert ids(caller) == before
 
 
+def test_what_an_operator_wrote_wins(upstream: FakeUpstream, tmp_path: Path) -> None:
+    environ = environ_of(upstream, f"sqlite:///{tmp_path}/shared.db", "")
+    settings = f"catalogue: {{models: {{{'openrouter/' + GPT}: {{context_length: 7, prompt_price_per_1k: 0.5}}}}}}"
+    with running(tmp_path / "home", environ, settings) as service, client(service.url, service.owner_key) as admin:
+        admin.get("/api/v1/models/update").raise_for_status()
+        row = admin.get(f"/api/v1/models/{GPT}").json()
+        assert (row["context_length"], row["source"], row["fetched_at"]) == (7, "settings", None)
+        assert row["pricing"] == {"prompt": "0.0005", "completion": "0.00000125"}
+
+
 @both_databases
 def test_a_change_in_one_process_holds_in_the_other_within_a_second(
     upstream: FakeUpstream, database_url: str, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -58,6 +59,11 @@ async def test_an_answer_is_made_once_for_one_state(answers: Answers, model: str
     keeping.catalogue.learn("openrouter", [ModelCard(id=f"{model}/more", provider="openrouter")])
     assert await keeping.answer("models", make) == b"answer 2"
     assert await keeping.answer("models_complete", make) == b"answer 3"
+
+
+async def test_many_who_ask_at_once_have_one_made(answers: Answers, model: str) -> None:
+    keeping, make = KeptAnswers(catalogue(model), answers, LocalBus()), Maker()
+    assert await asyncio.gather(*(keeping.answer("models", make) for _ in range(20))) == [b"answer 1"] * 20
 
 
 async def test_an_answer_is_dropped_by_its_name(answers: Answers, model: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -40,16 +41,20 @@ class KeptAnswers:
         self._answers = answers
         self._bus = bus
         self._kept: dict[str, Kept] = {}
+        self._finding = asyncio.Lock()
 
     async def start(self) -> None:
         for name in NAMES:
             await self._bus.subscribe(name, partial(self.drop, name))
 
     async def answer(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """The answer of this name, made where nobody has it."""
+        """The answer of this name, made where nobody has it; by one, for all who ask at the same time."""
         kept = self._kept.get(name)
-        if kept is None or kept.revision != self.catalogue.revision or kept.until < monotonic():
-            kept = self._kept[name] = await self._find(name, make)
+        if kept is None or self._is_old(kept):
+            async with self._finding:
+                kept = self._kept.get(name)
+                if kept is None or self._is_old(kept):
+                    kept = self._kept[name] = await self._find(name, make)
         return kept.body
 
     async def drop(self, name: str) -> None:
@@ -57,16 +62,16 @@ class KeptAnswers:
         if kept is not None:
             await self._answers.drop(kept.key)
 
+    def _is_old(self, kept: Kept) -> bool:
+        return kept.revision != self.catalogue.revision or kept.until < monotonic()
+
     async def _find(self, name: str, make: Callable[[], bytes]) -> Kept:
-        revision = self.catalogue.revision
-        key = f"headgate:{name}:{self._fingerprint()}"
+        revision, key = self.catalogue.revision, f"headgate:{name}:{self._fingerprint()}"
         body = await self._answers.get(key)
         if body is None:
-            # The catalogue may have changed while Redis was asked: then the key would not fit what is made now.
-            if revision != self.catalogue.revision:
-                return await self._find(name, make)
             body = make()
-            await self._answers.put(key, body)
+            if revision == self.catalogue.revision:
+                await self._answers.put(key, body)
         return Kept(body, key, revision, monotonic() + KEPT_S)
 
     def _fingerprint(self) -> str:

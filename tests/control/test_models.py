@@ -337,3 +337,17 @@ def test_a_change_in_one_process_holds_in_the_other_within_a_second(
         upstream.dialects["openrouter"].models += ("qwen/qwen3-32b",)
         admin.get("/api/v1/models/update").raise_for_status()
         eventually(lambda: "qwen/qwen3-32b" in ids(caller, "/api/v1/models_complete"))
+
+
+@SQLITE
+def test_a_model_that_is_not_allowed_is_refused_without_asking_the_providers(
+    admin: httpx.Client, service: RunningGateway, upstream: FakeUpstream
+) -> None:
+    admin.get("/api/v1/models/update").raise_for_status()
+    admin.put("/api/v1/models/update_whitelist", json=whitelisted(CLAUDE)).raise_for_status()
+    service.house.rooms.discovery._refreshed = 0.0
+    upstream.clear()
+    assert "whitelist" in ask(admin, GPT).json()["error"]["message"]
+    assert list(upstream.journal) == []
+    assert ask(admin, "nobody-has-this").status_code == 404
+    assert [entry.path for entry in upstream.journal] == ["/openrouter/models"]

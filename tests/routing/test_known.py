@@ -87,21 +87,27 @@ async def test_the_own_process_has_taken_a_change_in_when_it_was_told(
     assert not followed.whitelist.allows("c/d", ELSEWHERE)
 
 
-async def test_other_processes_hear_of_a_change_through_redis(
-    models: ModelRepository, follow: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(known, "POLL_S", 3600)
+@pytest.fixture
+async def buses() -> AsyncIterator[tuple[RedisBus, RedisBus]]:
+    """Two that share nothing but Redis and the channel of kept answers."""
     one, other = (RedisBus(Secret(needs_redis()), f"headgate-test:{uuid4().hex}") for _ in range(2))
     for bus in (one, other):
         await bus.start()
         async with asyncio.timeout(5):
             await bus.ready.wait()
-    followed = await follow(other)
-    await models.set_whitelist([])
-    await one.publish("whitelist")
-    await until(lambda: not followed.whitelist.allows("c/d", ELSEWHERE))
+    yield one, other
     for bus in (one, other):
         await bus.stop()
+
+
+async def test_other_processes_hear_of_a_change_through_redis(
+    models: ModelRepository, follow: Start, buses: tuple[RedisBus, RedisBus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "POLL_S", 3600)
+    followed = await follow(buses[1])
+    await models.set_whitelist([])
+    await buses[0].publish("whitelist")
+    await until(lambda: not followed.whitelist.allows("c/d", ELSEWHERE))
 
 
 async def test_a_change_that_nobody_told_is_found_by_polling(

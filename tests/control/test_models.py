@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 
+from headgate.edge.endpoints import ENDPOINTS
 from headgate.testing import FakeUpstream
 from headgate.testing.gateway import RunningGateway, running
 from tests.conftest import PROVIDER_KEY
@@ -81,6 +82,7 @@ def environ_of(upstream: FakeUpstream, database_url: str, redis_url: str) -> dic
 
 both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 both_caches = pytest.mark.parametrize("cache", ["memory", "redis"])
+SQLITE = pytest.mark.parametrize(("database_url", "cache"), [("sqlite", "memory")], indirect=["database_url"])
 
 
 @pytest.fixture
@@ -171,6 +173,16 @@ def test_the_seven_routes_as_the_replaced_service_had_them(
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found"), path
 
 
+@SQLITE
+@pytest.mark.parametrize("path", [endpoint.path for endpoint in ENDPOINTS])
+def test_every_inference_route_is_whitelisted(admin: httpx.Client, caller: httpx.Client, path: str) -> None:
+    admin.put("/api/v1/models/update_whitelist", json=whitelisted(CLAUDE)).raise_for_status()
+    body = {"messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi", "input": "Hi", "max_tokens": 9}
+    refused = caller.post(path, json={"model": GPT, **body})
+    assert refused.status_code == 404
+    assert "not on this gateway's whitelist" in refused.text
+
+
 @both_databases
 @both_caches
 def test_streams_are_whitelisted_too(admin: httpx.Client, caller: httpx.Client) -> None:
@@ -244,9 +256,6 @@ def test_a_bad_row_is_named_and_changes_nothing(
     assert field in refused.json()["error"]["message"]
     assert caller.get("/api/v1/models/whitelist").json() == before
     assert ask(caller, GPT).status_code == 404
-
-
-SQLITE = pytest.mark.parametrize(("database_url", "cache"), [("sqlite", "memory")], indirect=["database_url"])
 
 
 @SQLITE

@@ -61,7 +61,7 @@ class Sync:
     async def all(self, tell: Tell) -> None:
         """Fetches the lists of all providers that are set up, then what the book says of their models. A source that
         fails keeps no other from being kept."""
-        wanted = [reach for reach in self._reaches.values() if reach.set and can_list(reach)]
+        wanted = [reach for reach in self._reaches.values() if reach.configured and can_list(reach)]
         await asyncio.gather(*(told(reach.name, self._keep(reach), tell) for reach in wanted))
         if pricebook.there_is_one():
             await told(BOOK, self._keep_book(), tell)
@@ -77,7 +77,7 @@ class Sync:
                 names.setdefault(row.card.provider, []).append(row.card.id)
         for reach in self._reaches.values():
             names.setdefault(reach.name, []).extend(card.id for card in reach.provider.cards())
-        kinds = {name: type(reach.provider).name for name, reach in self._reaches.items() if reach.set}
+        kinds = {name: type(reach.provider).name for name, reach in self._reaches.items() if reach.configured}
         return await self._models.keep_book(await pricebook.read(pricebook.wanted(kinds, names)))
 
     async def _announce(self) -> None:

@@ -41,7 +41,7 @@ reliability: $(VENV)/.dev ## Measure what failures cost: dead upstreams, callers
 locks: ## Resolve the lock files anew (wants uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-header \
 		--annotation-style line --upgrade --quiet --output-file locks/server.txt
-	uv pip compile pyproject.toml --extra otel --group build --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra otel --extra prices --group build --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --annotation-style line --upgrade --quiet --output-file locks/dev.txt
 
 clean: ## Remove what was installed and built here; .headgate, your data, stays

@@ -11,7 +11,7 @@ import pytest
 from headgate.cli import main
 from headgate.config import VARIABLES, load
 from headgate.config.routes import Strategy
-from headgate.edge.endpoints import ENDPOINTS
+from headgate.edge.endpoints import ENDPOINTS, MODELS
 from headgate.errors import HeadgateError
 from headgate.house import WIRES
 from headgate.providers.found import discover
@@ -98,3 +98,12 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if not link.startswith(("http:", "https:")):
             assert (document.parent / link).exists(), link
+
+
+def test_the_document_of_models_lists_their_routes() -> None:
+    from headgate.control.models import router
+
+    text = (ROOT / "docs" / "models.md").read_text()
+    listed = {route.strip("`") for row in rows(text, "route") for route in re.findall(r"`[^`]+`", row[0])}
+    served = {f"{method} {route.path}" for route in router.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert listed == served | {f"GET {path}{one}" for path in MODELS for one in ("", "/{id}")}

@@ -11,6 +11,7 @@ HeadgateError
 │   ├── NotAllowed              403
 │   ├── NotFound                404
 │   │   └── ModelNotFound       404
+│   │       └── ModelNotAllowed 404  it may be there, but not on the whitelist
 │   ├── MethodNotAllowed        405
 │   ├── DeadlinePassed          504  the time that the caller itself gave is over
 │   ├── StillRunning            409  the request with this idempotency key is under way: try again
@@ -141,6 +142,10 @@ class NotFound(CallerError):
 
 class ModelNotFound(NotFound):
     code = "model_not_found"
+
+
+class ModelNotAllowed(ModelNotFound):
+    """For the caller the same as a model that is not there."""
 
 
 class MethodNotAllowed(CallerError):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from msgspec.structs import asdict
 
 from headgate import __version__
 from headgate.access.gate import Gate
@@ -15,7 +17,7 @@ from headgate.cache.idempotency import Idempotency
 from headgate.cache.shared import shelf_at
 from headgate.cache.shelf import Bounds
 from headgate.cache.singleflight import ResponseCache
-from headgate.config import Config, Prefix, Transport, lookup
+from headgate.config import CatalogueSettings, Config, Prefix, Transport, lookup
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
 from headgate.edge.drain import Drain
@@ -25,9 +27,11 @@ from headgate.edge.reply import Receive, Scope, Send
 from headgate.engine.discovery import Discovery
 from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
+from headgate.engine.kept import KeptAnswers
 from headgate.engine.naming import NAMINGS
 from headgate.engine.reach import Credential, Reach
 from headgate.engine.recall import CachingRecall, Recall
+from headgate.engine.sync import Sync
 from headgate.errors import HeadgateError, UpstreamError
 from headgate.ledger.journal import Journal
 from headgate.ledger.meter import Meter
@@ -36,8 +40,11 @@ from headgate.ledger.shipper import Shipper
 from headgate.providers.base import Provider
 from headgate.providers.found import discover, make
 from headgate.routing.catalogue import Catalogue
+from headgate.routing.known import KnownModels
+from headgate.routing.repository import ModelRepository
 from headgate.routing.routes import routes_of
 from headgate.routing.traffic import Traffic
+from headgate.storage.answers import answers_at
 from headgate.storage.bus import bus_at
 from headgate.storage.occupancy import Occupancy
 from headgate.storage.schema import migrate
@@ -45,7 +52,7 @@ from headgate.storage.session import Database
 from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
 from headgate.telemetry.metrics import Alone, Shared
 from headgate.telemetry.traces import traces
-from headgate.types import Target
+from headgate.types import ModelCard, Target
 from headgate.upstream.base import Limits, Upstream
 from headgate.upstream.lean import Lean
 from headgate.wire.base import Wire
@@ -111,6 +118,8 @@ class Rooms:
         self.bus = bus_at(config.redis_url)
         self.keys = KeyRepository(self.database)
         self.usage = UsageRepository(self.database)
+        self.models = ModelRepository(self.database)
+        self.pages = answers_at(config.redis_url)
         self.gate = Gate(config.auth, self.keys, self.bus)
         self.occupancy = Occupancy(config.home)
         self.journal = Journal(config.home / "journal", config.journal.fsync_ms)
@@ -128,6 +137,9 @@ class Rooms:
         reaches = {name: self._reach(provider) for name, provider in adapters.items()}
         self.traces = traces(config.otlp_endpoint, {name: reach.address for name, reach in reaches.items()})
         catalogue = catalogue_of(config, adapters, prefixes)
+        self.known_models = KnownModels(catalogue, self.models, self.bus)
+        self.kept = KeptAnswers(catalogue, self.pages, self.bus)
+        self.sync = Sync(reaches, self.models, self.bus, config.catalogue.sync_hours)
         self.discovery = Discovery(catalogue, routes_of(config.routes, config.providers), reaches)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         self.traffic = Traffic(catalogue.price, self._target_failed)
@@ -193,7 +205,7 @@ class Rooms:
         checks = {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}
         self.health = Health(checks, self.metrics.render, self.drain)
         self.plane = DataPlane(
-            self.gateway, self.health, self.drain, Deferred(self._control), self.config.server.body_limit
+            self.gateway, self.kept, self.health, self.drain, Deferred(self._control), self.config.server.body_limit
         )
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
         self.metrics.gauge(
@@ -205,17 +217,22 @@ class Rooms:
 
     def _control(self) -> App:
         from headgate.control.api import ControlPlane
+        from headgate.control.models import ModelRooms
 
-        return ControlPlane(self.gate, self.usage, self.shipper, self.discovery, self.traffic)
+        rooms = ModelRooms(self.models, self.sync, self.kept, self.bus)
+        return ControlPlane(self.gate, self.usage, self.shipper, self.discovery, self.traffic, rooms)
 
     async def open(self) -> None:
         """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""
         await migrate(self.config.database_url)
         await self.bus.start()
         await self.gate.start()
+        await self.known_models.start()
+        await self.kept.start()
         self.shipper.start()
         self.metrics.start()
         self.discovery.start()
+        self.sync.start()
         self.plane.departures.start()
         self.drain.start()
         if self.config.redis_url is None and (shared := self.occupancy.enter()):
@@ -235,6 +252,8 @@ class Rooms:
             rest.callback(self.occupancy.leave)
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.bus.stop)
+            rest.push_async_callback(self.pages.close)
+            rest.push_async_callback(self.known_models.stop)
             rest.push_async_callback(self.gate.stop)
             rest.push_async_callback(self.repeated.stop)
             rest.push_async_callback(self.answers.stop)
@@ -244,7 +263,21 @@ class Rooms:
             for upstream in self.upstreams.values():
                 rest.push_async_callback(upstream.close)
             rest.push_async_callback(self.discovery.stop)
+            rest.push_async_callback(self.sync.stop)
             rest.callback(self.plane.departures.stop)
+
+    @asynccontextmanager
+    async def syncing(self) -> AsyncIterator[Sync]:
+        """What fetches the model lists, without a server around it."""
+        await migrate(self.config.database_url)
+        await self.bus.start()
+        try:
+            yield self.sync
+        finally:
+            for upstream in self.upstreams.values():
+                await upstream.close()
+            await self.bus.stop()
+            await self.database.close()
 
     def _announce(self) -> None:
         ready = ", ".join(reach.name for reach in self.gateway.failover.reaches.values() if reach.configured)
@@ -285,8 +318,9 @@ def catalogue_of(config: Config, adapters: Mapping[str, Provider], prefixes: tup
     routes = {
         name: tuple(f"{leg.provider}/{leg.model}" for leg in route.legs()) for name, route in config.routes.items()
     }
-    cards = {name: provider.cards() for name, provider in adapters.items()}
-    return Catalogue(adapters, config.aliases | routes, prefixes, cards)
+    cards = {name: [*provider.cards(), *told(config.catalogue, name)] for name, provider in adapters.items()}
+    unready = [name for name, provider in adapters.items() if not provider.ready]
+    return Catalogue(adapters, config.aliases | routes, prefixes, cards, unready=unready)
 
 
 def settle_memory() -> None:
@@ -312,3 +346,11 @@ WELCOME = """
       -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
 
 """
+
+
+def told(catalogue: CatalogueSettings, provider: str) -> Iterator[ModelCard]:
+    """What the settings say of a provider's models."""
+    for name, facts in catalogue.models.items():
+        first, _, model = name.partition("/")
+        if first == provider:
+            yield ModelCard(id=model, provider=provider, source="settings", **asdict(facts))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Secret:
@@ -118,7 +120,12 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row of a model list. Prices are USD for 1,000 tokens; None where nobody said."""
+    """One row of a model list. Prices are USD for 1,000 tokens; None where nobody said.
+
+    `modality` is what goes in and what comes out, as OpenRouter writes it: `text+image->text`. `abilities` are names
+    such as `tools` and `reasoning`. `source` says who told the price and the context length, `fetched_us` when (epoch
+    microseconds; 0 for what stands in the settings).
+    """
 
     id: str
     provider: str
@@ -128,6 +135,45 @@ class ModelCard(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_price_per_1k: float | None = None
     completion_price_per_1k: float | None = None
     kind: str = "text"
+    modality: str = ""
+    abilities: tuple[str, ...] = ()
+    source: str = ""
+    fetched_us: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says more of the model than that it is there."""
+        return (self.context_length, self.prompt_price_per_1k, self.completion_price_per_1k) != (None, None, None)
+
+    def over(self, other: ModelCard) -> ModelCard:
+        """This card with its gaps filled from another one of the same model; the source of either's facts is kept."""
+        facts = self if self.tells else other
+        return ModelCard(
+            id=self.id,
+            provider=self.provider,
+            name=self.name or other.name,
+            created=self.created or other.created,
+            context_length=first_said(self.context_length, other.context_length),
+            prompt_price_per_1k=first_said(self.prompt_price_per_1k, other.prompt_price_per_1k),
+            completion_price_per_1k=first_said(self.completion_price_per_1k, other.completion_price_per_1k),
+            kind=self.kind,
+            modality=self.modality or other.modality,
+            abilities=self.abilities or other.abilities,
+            source=facts.source,
+            fetched_us=facts.fetched_us,
+        )
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """One row of the whitelist: a model's id, and who serves it (or who made it, as OpenRouter's clients write)."""
+
+    id: str
+    provider: str
+
+
+def first_said(value: T | None, other: T | None) -> T | None:
+    """The value, unless nobody said it: then the other."""
+    return other if value is None else value
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

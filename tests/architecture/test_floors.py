@@ -29,6 +29,7 @@ FRIENDS = {
     ("cli", "edge"),
     ("migrations", "ledger"),
     ("migrations", "access"),
+    ("migrations", "routing"),
     ("storage", "migrations"),
     ("control", "edge"),
 }
@@ -41,6 +42,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiosqlite": ("storage/",),
     "asyncpg": ("storage/",),
     "redis": ("storage/redis.py",),
+    "genai_prices": ("routing/pricebook.py",),
     "httptools": ("upstream/", "edge/protocol.py", "edge/head.py"),
     "pyqwest": ("upstream/",),
     "fastapi": ("control/",),

@@ -372,3 +372,37 @@ def test_answers_are_kept_where_the_settings_say_so(tmp_path: Path) -> None:
 )
 def test_wrong_settings_for_kept_answers_are_refused(tmp_path: Path, yaml: str, said: str) -> None:
     assert refusal(tmp_path, yaml=yaml).startswith(said)
+
+
+def test_what_an_operator_knows_of_models_is_read(tmp_path: Path) -> None:
+    made = written(
+        tmp_path,
+        """
+catalogue:
+  sync_hours: 24
+  models:
+    openai/gpt-4o: {context_length: 1000, prompt_price_per_1k: 0, abilities: [tools]}
+    openrouter/a/b: {completion_price_per_1k: 0.5, modality: text->text}
+""",
+    ).catalogue
+    assert made.sync_hours == 24
+    assert made.models["openai/gpt-4o"] == config.ModelFacts(1000, 0.0, None, "", ("tools",))
+    assert made.models["openrouter/a/b"] == config.ModelFacts(None, None, 0.5, "text->text")
+    assert load({}, NOTHING, tmp_path.parent).catalogue.sync_hours == 0
+
+
+@pytest.mark.parametrize(
+    ("yaml", "said"),
+    [
+        ("sync_hours: -1", "catalogue.sync_hours is '-1'; expected a number of hours"),
+        ("models: {opnai/gpt: {context_length: 1}}", "a known provider. Did you mean openai?"),
+        ("models: {gpt-4o: {context_length: 1}}", "expected provider/model with a known provider"),
+        ("models: {openai/x: {context_length: 0}}", "expected a whole number of tokens above 0"),
+        ("models: {openai/x: {prompt_price_per_1k: -1}}", "expected US dollars for 1,000 tokens"),
+        ("models: {openai/x: {price: 1}}", "has no setting 'price'"),
+    ],
+)
+def test_a_wrong_word_of_the_catalogue_is_named_with_its_line(tmp_path: Path, yaml: str, said: str) -> None:
+    message = refusal(tmp_path, yaml=f"catalogue:\n  {yaml}")
+    assert message.startswith("headgate.yaml:2: ")
+    assert said in message

@@ -44,8 +44,15 @@ def test_every_route_is_described(document: Document) -> None:
     expected = {f"POST {endpoint.path}" for endpoint in ENDPOINTS}
     expected |= {f"GET {path}{one}" for path in MODELS for one in ("", "/{model}")}
     expected |= {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/health", "GET /metrics"}
+    expected |= {f"GET /api/v1/{page}" for page in ("models_complete", "models/update", "models/whitelist")}
+    expected |= {"PUT /api/v1/models/update_whitelist"}
     admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain")}
     assert expected | admin == set(operations(document))
+
+
+def test_the_body_that_is_read_by_hand_is_described(document: Document) -> None:
+    described = document["paths"]["/api/v1/models/update_whitelist"]["put"]
+    assert described["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/WhitelistRows")
 
 
 def test_inference_routes_have_schemas_of_what_they_take_and_give(document: Document) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 
@@ -10,6 +12,7 @@ from headgate.testing.gateway import RunningGateway
 FIELDS = {
     "id", "object", "created", "owned_by", "name", "provider", "type", "status", "context_length", "context_window",
     "pricing", "cost_per_1k_prompt_tokens", "cost_per_1k_completion_tokens", "enabled", "capabilities",
+    "modality", "source", "fetched_at",
 }  # fmt: skip
 
 both_prefixes = pytest.mark.parametrize("path", ["/v1/models", "/api/v1/models"])
@@ -50,6 +53,8 @@ def test_prices_and_context_come_from_the_provider(http: httpx.Client) -> None:
     assert (row["provider"], row["context_length"]) == ("openrouter", 128_000)
     assert row["pricing"] == {"prompt": "0.00000025", "completion": "0.00000125"}
     assert row["cost_per_1k_prompt_tokens"] == 0.00025
+    assert (row["modality"], row["capabilities"], row["source"]) == ("text->text", ["tools"], "the list of openrouter")
+    assert abs(row["fetched_at"] - time.time()) < 3600
 
 
 @pytest.mark.parametrize("name", ["fast", "echo", "llama2", "llama2:latest", "meta-llama/Llama-3.1-8B-Instruct"])

@@ -98,6 +98,29 @@ def test_a_model_list_is_read_and_junk_is_a_failure_of_the_provider() -> None:
             acme.models(junk)
 
 
+@pytest.mark.parametrize(
+    ("facts", "window"),
+    [
+        ('"context_length":1000', 1000),
+        ('"context_window":2000,"max_completion_tokens":5', 2000),
+        ('"max_context_length":3000', 3000),
+        ('"max_model_len":4000', 4000),
+        ('"context_length":null,"max_model_len":4000', 4000),
+        ('"context_length":0', None),
+        ('"context_length":"many"', None),
+        ('"context_length":true', None),
+    ],
+)
+def test_a_context_length_is_read_under_every_name(facts: str, window: int | None) -> None:
+    (card,) = configured(Acme).models(f'{{"data":[{{"id":"a",{facts}}}]}}'.encode())
+    assert card.context_length == window
+
+
+def test_who_misses_a_key_is_not_ready() -> None:
+    assert not configured(Acme, key=None).ready
+    assert configured(Acme).ready
+
+
 def test_models_of_the_settings_are_there_without_asking() -> None:
     assert [card.id for card in configured(Acme).cards()] == ["acme-1"]
     assert [card.id for card in configured(Acme, models=("x", "y")).cards()] == ["x", "y"]

@@ -49,6 +49,22 @@ def test_string_prices_per_token_become_numbers_per_thousand() -> None:
     assert (odd.prompt_price_per_1k, odd.completion_price_per_1k) == (None, None)
 
 
+def test_what_a_model_takes_and_is_able_to_do_is_told() -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "id": "a/full",
+            "architecture": {"modality": "text+image->text", "tokenizer": "GPT"},
+            "supported_parameters": ["temperature", "reasoning", "tools"],
+        },
+        {"id": "a/bare"},
+        {"id": "a/null", "architecture": None, "supported_parameters": None},
+        {"id": "a/hollow", "architecture": {"modality": None}, "supported_parameters": []},
+    ]
+    full, *others = configured(OpenRouter).models(encode({"data": rows}))
+    assert (full.modality, full.abilities) == ("text+image->text", ("tools", "reasoning"))
+    assert [(card.modality, card.abilities) for card in others] == [("", ())] * 3
+
+
 def test_the_words_of_the_service_behind_it_are_told() -> None:
     raw = f"model is overloaded, key {KEY}"
     body = encode(

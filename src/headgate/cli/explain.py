@@ -17,8 +17,8 @@ from headgate.cli.table import FORMAT, Format, show
 def explain(model: str, format: Format, config: Path | None, home: Path | None) -> None:
     """Show which targets a model's name leads to, in their order, and why.
 
-    This reads the settings only. What a running server knows besides (breakers, load, speed, lists of models) is in its
-    GET /api/v1/admin/explain?model=MODEL.
+    This reads the settings only. What a running server knows besides (breakers, load, speed, lists of models, the
+    whitelist) is in its GET /api/v1/admin/explain?model=MODEL.
 
     \b
     Which target is asked first for the route "chat"?

@@ -27,6 +27,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86400, title="a number of seconds above
 Milliseconds = Annotated[int, Meta(ge=1, le=60000, title="a whole number of milliseconds from 1 to 60000")]
 Age = Annotated[float, Meta(ge=0, le=31536000, title="a number of seconds from 0 to 31536000")]
 Entries = Annotated[int, Meta(ge=1, le=100_000_000, title="a whole number from 1 to 100000000")]
+Hours = Annotated[float, Meta(ge=0, le=8760, title="a number of hours, at most 8760; 0 is never")]
+Tokens = Annotated[int, Meta(ge=1, le=2**53, title="a whole number of tokens above 0")]
+Dollars = Annotated[float, Meta(ge=0, le=1000, title="US dollars for 1,000 tokens, 0 to 1000")]
 AuthMode = Annotated[
     Literal["keys", "open"], Meta(title="keys or open (jwt and mixed are not available in this version)")
 ]
@@ -157,6 +160,24 @@ class Idempotency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_entries: Entries = 100_000
 
 
+class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator says of a model; it wins over every list and book."""
+
+    context_length: Tokens | None = None
+    prompt_price_per_1k: Dollars | None = None
+    completion_price_per_1k: Dollars | None = None
+    modality: str = ""
+    """What goes in and what comes out, such as `text+image->text`."""
+    abilities: tuple[str, ...] = ()
+
+
+class CatalogueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sync_hours: Hours = 0.0
+    """How often the providers' lists are fetched into the database; 0: only when somebody asks for it."""
+    models: dict[str, ModelFacts] = {}
+    """By `provider/model`."""
+
+
 class Config(msgspec.Struct, frozen=True):
     """Everything that was decided at start."""
 
@@ -178,6 +199,7 @@ class Config(msgspec.Struct, frozen=True):
     journal: Journal
     cache: Cache
     idempotency: Idempotency
+    catalogue: CatalogueSettings = CatalogueSettings()
     answer_model: Literal["served", "asked"] = "served"
     """What the body field `model` of an answer says."""
     otlp_endpoint: str | None = None
@@ -268,6 +290,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Journal = Journal()
     cache: Cache = msgspec.field(default_factory=Cache)
     idempotency: Idempotency = msgspec.field(default_factory=Idempotency)
+    catalogue: CatalogueSettings = CatalogueSettings()
     answer_model: Literal["served", "asked"] = "served"
     otlp_endpoint: str | None = None
 

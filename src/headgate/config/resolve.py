@@ -12,6 +12,7 @@ import msgspec
 from headgate.config import (
     FLAGS,
     VARIABLES,
+    CatalogueSettings,
     Config,
     File,
     Leads,
@@ -242,6 +243,7 @@ class _Decision(msgspec.Struct):
             journal=file.journal,
             cache=file.cache,
             idempotency=file.idempotency,
+            catalogue=self.catalogue(providers),
             answer_model=file.answer_model,
             otlp_endpoint=file.otlp_endpoint and self.checked(address.web_url, file.otlp_endpoint, "otlp_endpoint"),
             loopback_only=self.weak or (file.auth.mode == "open" and not file.auth.allow_open_network),
@@ -375,6 +377,14 @@ class _Decision(msgspec.Struct):
             client_key=self.existing(*here, "client_key"),
             ca_file=self.existing(*here, "ca_file"),
         )
+
+    def catalogue(self, providers: Mapping[str, ProviderSettings]) -> CatalogueSettings:
+        for name in self.file.catalogue.models:
+            provider, _, model = name.partition("/")
+            if not model or provider not in providers:
+                expected = f"provider/model with a known provider.{near(provider, providers)}"
+                raise self.wrong(expected, "catalogue", "models", name)
+        return self.file.catalogue
 
     def alias(self, name: str, providers: Mapping[str, ProviderSettings]) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(self.targets(name, (name,), providers)))

@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 
 from headgate import __version__
 from headgate.access.gate import Gate
-from headgate.control import targets, usage
+from headgate.control import models, targets, usage
 from headgate.control.described import describe
 from headgate.control.documents import add_documents
+from headgate.control.models import ModelRooms
 from headgate.edge.reply import new_request_id
 from headgate.engine.discovery import Discovery
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
@@ -29,7 +30,13 @@ class ControlPlane(FastAPI):
     """Serves the admin routes, and the documents that describe both planes."""
 
     def __init__(
-        self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper, models: Discovery, traffic: Traffic
+        self,
+        gate: Gate,
+        usage_rows: UsageRepository,
+        shipper: Shipper,
+        discovery: Discovery,
+        traffic: Traffic,
+        rooms: ModelRooms,
     ) -> None:
         super().__init__(
             title="headgate",
@@ -42,8 +49,10 @@ class ControlPlane(FastAPI):
         self.state.gate = gate
         self.state.usage = usage_rows
         self.state.shipper = shipper
-        self.state.models = models
+        self.state.discovery = discovery
         self.state.traffic = traffic
+        self.state.models = rooms
+        self.include_router(models.router)
         self.include_router(usage.router)
         self.include_router(targets.router)
         add_documents(self)

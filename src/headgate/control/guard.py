@@ -1,4 +1,4 @@
-"""Who may use the control plane: an owner, found by the same gate as the data plane's callers."""
+"""Who may use the control plane: an owner, or for some pages any caller, found by the data plane's own gate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from headgate.edge.reply import said_headers
 from headgate.types import Caller
 
 
-async def owner(request: Request) -> Caller:
-    """The caller, when it is an owner. Raises `NotAuthenticated` or `NotAllowed`."""
+async def known(request: Request) -> Caller:
+    """The caller, whoever it is. Raises `NotAuthenticated`."""
     gate: Gate = request.app.state.gate
     said = said_headers(request.scope["headers"])
-    caller = await gate.identify(said.get(b"authorization"), said.get(b"x-api-key"))
+    return await gate.identify(said.get(b"authorization"), said.get(b"x-api-key"))
+
+
+Known = Annotated[Caller, Depends(known)]
+
+
+async def owner(request: Request, caller: Known) -> Caller:
+    """The caller, when it is an owner. Raises `NotAuthenticated` or `NotAllowed`."""
+    gate: Gate = request.app.state.gate
     gate.require_owner(caller)
     return caller
 

@@ -63,7 +63,7 @@ class Explained(BaseModel):
 
 @router.get("/targets", summary="How the targets do: breakers, rests, load, speed")
 async def targets(request: Request, caller: Owner) -> TargetRows:
-    models: Discovery = request.app.state.models
+    models: Discovery = request.app.state.discovery
     traffic: Traffic = request.app.state.traffic
     routes: dict[Target, list[str]] = {target: [] for target in traffic.conditions}
     for name, route in models.routes.named.items():
@@ -75,7 +75,7 @@ async def targets(request: Request, caller: Owner) -> TargetRows:
 
 @router.get("/explain", summary="Where a model's name leads now, and why")
 async def explained(request: Request, caller: Owner, model: Annotated[str, Query(min_length=1)]) -> Explained:
-    models: Discovery = request.app.state.models
+    models: Discovery = request.app.state.discovery
     traffic: Traffic = request.app.state.traffic
     plan = await models.plan(model)
     places = explain(plan, traffic)

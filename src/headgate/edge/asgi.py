@@ -10,13 +10,14 @@ from time import time_ns
 from headgate.edge.deferred import App
 from headgate.edge.departure import Departures, Stay
 from headgate.edge.drain import Drain
-from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
+from headgate.edge.endpoints import ENDPOINTS, MODELS, NO_MODELS, Endpoint
 from headgate.edge.health import Health
 from headgate.edge.models import Listing
 from headgate.edge.reply import Message, Receive, Scope, Send, new_request_id, said_headers, send_error, send_json
 from headgate.edge.sink import Body, HttpSink
 from headgate.engine.exchange import Exchange
 from headgate.engine.gateway import Gateway
+from headgate.engine.kept import KeptAnswers
 from headgate.errors import HeadgateError, InternalError, Interrupted, MethodNotAllowed
 from headgate.wire.base import encode
 
@@ -26,12 +27,14 @@ log = logging.getLogger(__name__)
 class DataPlane:
     """Answers the inference routes, the model list, health and metrics; everything else goes to the control plane."""
 
-    def __init__(self, gateway: Gateway, health: Health, drain: Drain, control: App, body_limit: int) -> None:
+    def __init__(
+        self, gateway: Gateway, kept: KeptAnswers, health: Health, drain: Drain, control: App, body_limit: int
+    ) -> None:
         self._gateway = gateway
         self._drain = drain
         self._control = control
         self._body_limit = body_limit
-        self._listing = Listing(gateway.gate, gateway.models)
+        self._listing = Listing(gateway.gate, kept)
         self.departures = Departures()
         self._inference = {endpoint.path: endpoint for endpoint in ENDPOINTS}
         self._pages = {**health.pages, **dict.fromkeys(MODELS, self._listing.all)}
@@ -53,7 +56,8 @@ class DataPlane:
     def _page(self, path: str) -> Callable[[Scope, Send], Awaitable[None]] | None:
         if (page := self._pages.get(path)) is not None:
             return page
-        return self._listing.one if path.startswith(tuple(f"{models}/" for models in MODELS)) else None
+        one = path.startswith(tuple(f"{models}/" for models in MODELS)) and path not in NO_MODELS
+        return self._listing.one if one else None
 
     async def _infer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         stay = self.departures.arrive(receive)

@@ -35,3 +35,6 @@ ENDPOINTS = tuple(msgspec.structs.replace(row, path=prefix + row.path) for prefi
 
 MODELS = tuple(prefix + "/models" for prefix in PREFIXES)
 """GET lists the models; with `/{id}` behind it, GET shows one."""
+
+NO_MODELS = frozenset(f"/api/v1/models/{page}" for page in ("update", "update_whitelist", "whitelist"))
+"""Pages of the control plane that stand where a model's name could: they come first."""

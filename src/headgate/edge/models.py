@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import msgspec
 
 from headgate.access.gate import Gate
 from headgate.edge.reply import Scope, Send, new_request_id, said_headers, send_error, send_json
-from headgate.engine.discovery import Discovery
+from headgate.engine.kept import KeptAnswers
 from headgate.errors import BadRequest, HeadgateError, MethodNotAllowed
 from headgate.routing.plan import not_found
 from headgate.types import ModelCard
@@ -25,7 +25,8 @@ class Pricing(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One model: OpenAI's four fields first, then what the replaced systems' clients look for."""
+    """One model: OpenAI's four fields first, then what the replaced systems' clients look for, then who told the price
+    and the context length, and when (epoch seconds)."""
 
     id: str
     object: str
@@ -42,6 +43,9 @@ class Row(msgspec.Struct):
     cost_per_1k_completion_tokens: float | None
     enabled: bool
     capabilities: list[str]
+    modality: str
+    source: str
+    fetched_at: int | None
 
 
 class Page(msgspec.Struct):
@@ -58,41 +62,47 @@ class Page(msgspec.Struct):
 class Listing:
     """Answers callers who ask what models there are."""
 
-    def __init__(self, gate: Gate, models: Discovery) -> None:
+    def __init__(self, gate: Gate, kept: KeptAnswers) -> None:
         self._gate = gate
-        self._models = models
+        self._kept = kept
+        self._catalogue = kept.catalogue
 
     async def all(self, scope: Scope, send: Send) -> None:
-        await self._answer(scope, send, lambda: self._page(scope))
+        await self._answer(scope, send, self._list)
 
     async def one(self, scope: Scope, send: Send) -> None:
-        await self._answer(scope, send, lambda: self._row(scope["path"].partition("/models/")[2]))
+        await self._answer(scope, send, self._row)
 
-    async def _answer(self, scope: Scope, send: Send, make: Callable[[], object]) -> None:
+    async def _answer(self, scope: Scope, send: Send, make: Callable[[Scope], Awaitable[bytes]]) -> None:
         request_id = new_request_id()
         said = said_headers(scope["headers"])
         try:
             if scope["method"] not in ("GET", "HEAD"):
                 raise MethodNotAllowed("the model list takes GET only", allow="GET")
             await self._gate.identify(said.get(b"authorization"), said.get(b"x-api-key"))
-            await send_json(send, 200, encode(make()), [(b"x-request-id", request_id.encode())])
+            await send_json(send, 200, await make(scope), [(b"x-request-id", request_id.encode())])
         except HeadgateError as error:
             await send_error(send, error, CHAT, scope["path"], request_id)
 
-    def _page(self, scope: Scope) -> object:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        rows = [row(card) for card in self._models.catalogue.cards()]
+    async def _list(self, scope: Scope) -> bytes:
+        if scope["query_string"]:
+            return encode(self._page(parse_qs(scope["query_string"].decode("latin-1"))))
+        return await self._kept.answer("models", lambda: encode(self._page({})))
+
+    def _page(self, query: dict[str, list[str]]) -> object:
+        rows = [row(card) for card in self._catalogue.cards()]
         limit, offset = number(query, "limit", len(rows)), number(query, "offset", 0)
         shown = rows[offset : offset + limit]
         if query.get("shape") == ["list"]:
             return shown
         return Page("list", shown, shown, len(rows), limit, offset)
 
-    def _row(self, model: str) -> Row:
-        card = self._models.catalogue.card(model)
+    async def _row(self, scope: Scope) -> bytes:
+        model = scope["path"].partition("/models/")[2]
+        card = self._catalogue.card(model)
         if card is None:
-            raise not_found(self._models.catalogue, model)
-        return row(card)
+            raise not_found(self._catalogue, model)
+        return encode(row(card))
 
 
 def row(card: ModelCard) -> Row:
@@ -112,7 +122,10 @@ def row(card: ModelCard) -> Row:
         cost_per_1k_prompt_tokens=prompt,
         cost_per_1k_completion_tokens=completion,
         enabled=True,
-        capabilities=[],
+        capabilities=list(card.abilities),
+        modality=card.modality,
+        source=card.source,
+        fetched_at=card.fetched_us // 1_000_000 or None,
     )
 
 

@@ -6,16 +6,16 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, time_ns
 
 import msgspec
 
 from headgate.engine.reach import Reach
-from headgate.errors import ModelNotFound, UpstreamError
+from headgate.errors import ModelNotAllowed, ModelNotFound, UpstreamError
 from headgate.routing.catalogue import Catalogue
 from headgate.routing.plan import plan
 from headgate.routing.routes import Routes
-from headgate.types import Plan
+from headgate.types import ModelCard, Plan
 from headgate.upstream.base import Call
 
 EVERY_S = 600.0
@@ -43,6 +43,8 @@ class Discovery:
         """As `routing.plan.plan`; an unknown name is looked for once more in fresh lists, for at most `WAIT_S`."""
         try:
             return plan(self.catalogue, self.routes, model)
+        except ModelNotAllowed:
+            raise
         except ModelNotFound:
             if not self._listed or monotonic() - self._refreshed < AGAIN_S:
                 raise
@@ -81,15 +83,8 @@ class Discovery:
         await asyncio.gather(*(self._ask(reach) for reach in self._listed))
 
     async def _ask(self, reach: Reach) -> None:
-        limits = msgspec.structs.replace(reach.limits, first_byte_s=10.0, total_s=20.0, body_bytes=32 * 1024 * 1024)
         try:
-            async with reach.upstream.open(
-                Call(reach.provider.models_url, reach.any_headers, method="GET", limits=limits)
-            ) as answer:
-                body = await answer.read()
-                if answer.status != 200:
-                    raise reach.provider.failure(answer.status, answer.headers, body)
-            self.catalogue.learn(reach.name, reach.provider.models(body))
+            self.catalogue.learn(reach.name, await models_of(reach))
             self._away.discard(reach.name)
         except UpstreamError as error:
             if reach.name not in self._away:
@@ -102,6 +97,21 @@ class Discovery:
             self._away.add(reach.name)
         except Exception:
             log.exception("the model list of %s cannot be read", reach.name)
+
+
+async def models_of(reach: Reach) -> list[ModelCard]:
+    """Asks a provider for its list. Raises `UpstreamError`."""
+    limits = msgspec.structs.replace(reach.limits, first_byte_s=10.0, total_s=20.0, body_bytes=32 * 1024 * 1024)
+    call = Call(reach.provider.models_url, reach.any_headers, method="GET", limits=limits)
+    async with reach.upstream.open(call) as answer:
+        body = await answer.read()
+        if answer.status != 200:
+            raise reach.provider.failure(answer.status, answer.headers, body)
+    now = time_ns() // 1000
+    return [
+        msgspec.structs.replace(card, source=f"the list of {reach.name}", fetched_us=now)
+        for card in reach.provider.models(body)
+    ]
 
 
 def can_list(reach: Reach) -> bool:

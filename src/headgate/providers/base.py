@@ -76,6 +76,15 @@ class Provider:
             raise ProviderNotConfigured(f"the provider `{self.name}` has no key: set {_first(self.key_env)}")
 
     @property
+    def ready(self) -> bool:
+        """Whether it has what `require` wants."""
+        try:
+            self.require(self.settings.key)
+        except ProviderNotConfigured:
+            return False
+        return True
+
+    @property
     def models_url(self) -> str:
         """Where the service lists its models; empty: nowhere."""
         return self.base_url + self.models_path if self.models_path else ""
@@ -119,7 +128,10 @@ class Provider:
     def models(self, body: bytes) -> list[ModelCard]:
         """Reads the answer of `models_path`. Raises `UpstreamProtocolError` for junk."""
         rows = self.read_models(body, _ModelList).data
-        return [ModelCard(id=row.id, provider=self.name, created=int(row.created or 0)) for row in rows]
+        return [
+            ModelCard(id=row.id, provider=self.name, created=int(row.created or 0), context_length=row.window)
+            for row in rows
+        ]
 
     def cards(self) -> list[ModelCard]:
         """Models that are there without asking."""
@@ -142,8 +154,20 @@ class Provider:
 
 
 class _ModelRow(msgspec.Struct):
+    """A row as OpenAI lists it, with the names under which services tell the context length: Together and OpenRouter,
+    Groq, Mistral, vLLM."""
+
     id: str
     created: float | None = None
+    context_length: object = None
+    context_window: object = None
+    max_context_length: object = None
+    max_model_len: object = None
+
+    @property
+    def window(self) -> int | None:
+        said = (self.context_length, self.context_window, self.max_context_length, self.max_model_len)
+        return next((number for number in said if type(number) is int and number > 0), None)
 
 
 class _ModelList(msgspec.Struct):

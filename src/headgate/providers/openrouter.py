@@ -13,6 +13,9 @@ from headgate.providers.base import Provider
 from headgate.providers.failure import Said, failure_from, read_error
 from headgate.types import ModelCard
 
+ABILITIES = ("tools", "structured_outputs", "reasoning", "web_search_options", "logprobs")
+"""Which of a row's `supported_parameters` are abilities of the model rather than settings of a call."""
+
 
 class OpenRouter(Provider):
     """The OpenRouter platform: OpenAI's wires, prices in its catalogue and the true cost in every usage object.
@@ -50,6 +53,8 @@ class OpenRouter(Provider):
                 context_length=row.context_length,
                 prompt_price_per_1k=_per_1k(row.pricing.prompt),
                 completion_price_per_1k=_per_1k(row.pricing.completion),
+                modality=(row.architecture and row.architecture.modality) or "",
+                abilities=tuple(name for name in ABILITIES if name in (row.supported_parameters or ())),
             )
             for row in self.read_models(body, _ModelList).data
         ]
@@ -60,12 +65,18 @@ class _Pricing(msgspec.Struct, frozen=True):
     completion: str | float | None = None
 
 
+class _Architecture(msgspec.Struct, frozen=True):
+    modality: str | None = None
+
+
 class _ModelRow(msgspec.Struct):
     id: str
     name: str = ""
     created: float | None = None
     context_length: int | None = None
     pricing: _Pricing = _Pricing()
+    architecture: _Architecture | None = None
+    supported_parameters: list[str] | None = None
 
 
 class _ModelList(msgspec.Struct):

@@ -9,16 +9,25 @@ from headgate.types import Plan, Target
 
 
 def plan(catalogue: Catalogue, routes: Routes, model: str) -> Plan:
+    """The targets of a model's name that the whitelist allows.
+
+    Raises `ModelNotFound` with near matches, and `ModelNotAllowed` where the whitelist leaves no target.
+    """
+    return catalogue.whitelist.allowed(find(catalogue, routes, model))
+
+
+def find(catalogue: Catalogue, routes: Routes, model: str) -> Plan:
     """Finds the targets of a model's name: route, alias, `provider/model`, the prefix table, then what lists know.
 
-    Raises `ModelNotFound` with near matches.
+    A provider that cannot be called does not stand before one whose list has the whole name: with OpenRouter's key
+    alone, `openai/gpt-4o` is OpenRouter's. Raises `ModelNotFound` with near matches.
     """
     if route := routes.named.get(model):
         return Plan(model, route.targets, "route", route)
     if targets := catalogue.aliases.get(model):
         return routes.plan(model, targets, "alias")
     first, slash, rest = model.partition("/")
-    if slash and rest and first in catalogue.providers:
+    if slash and rest and first in catalogue.providers and not (first in catalogue.unready and catalogue.known(model)):
         return routes.plan(model, (Target(first, rest),), "provider")
     for row in catalogue.prefixes:
         if model.startswith(row.prefix):

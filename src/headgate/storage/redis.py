@@ -1,4 +1,4 @@
-"""The bus over Redis publish/subscribe, and values that end by themselves: the only file that knows Redis."""
+"""The bus over Redis publish/subscribe, values that end by themselves, kept answers: the only file that knows Redis."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from headgate.errors import StorageUnavailable
+from headgate.storage.answers import KEPT_S
 from headgate.storage.bus import Check, LocalBus
 from headgate.types import Secret
 
 CHANNEL = "headgate:changed"
+CACHE_CHANNEL = "cache_invalidation"
+CACHED = frozenset(("models", "models_complete", "whitelist"))
+"""Names of kept answers. News of them go over `CACHE_CHANNEL`, where programs that know nothing else of headgate may
+hear and say them too."""
 PUBLISH_S = 0.1
 CONNECT_S = 2.0
 AGAIN_S = 1.0
@@ -74,7 +79,7 @@ class RedisBus(LocalBus):
         await super().publish(topic)
         try:
             async with asyncio.timeout(PUBLISH_S):
-                await self._redis.publish(self._channel, topic)
+                await self._redis.publish(CACHE_CHANNEL if topic in CACHED else self._channel, topic)
         except (RedisError, OSError, TimeoutError) as error:
             self._say_away(error)
 
@@ -89,7 +94,7 @@ class RedisBus(LocalBus):
 
     async def _hear(self) -> None:
         async with self._redis.pubsub() as channel:
-            await channel.subscribe(self._channel)
+            await channel.subscribe(self._channel, CACHE_CHANNEL)
             asked = False
             while True:
                 message = await channel.get_message(timeout=QUIET_S)
@@ -99,7 +104,8 @@ class RedisBus(LocalBus):
                 if message is None:
                     await channel.ping()
                 elif message["type"] == "subscribe":
-                    self._say_back()
+                    if message["data"] == 2:
+                        self._say_back()
                 elif message["type"] == "message":
                     await self._heard(message["data"].decode("utf-8", "replace"))
 
@@ -211,3 +217,32 @@ class RedisValues:
 
 def _ms(seconds: float) -> int:
     return max(int(seconds * 1000), 1)
+
+
+class RedisAnswers:
+    """The answers of all processes that share a Redis. While it is away, nothing is kept."""
+
+    def __init__(self, url: Secret) -> None:
+        self._redis = Redis.from_url(
+            url.reveal(), socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0)
+        )
+
+    async def get(self, name: str) -> bytes | None:
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                found = await self._redis.get(name)
+                return found if isinstance(found, bytes) else None
+        return None
+
+    async def put(self, name: str, body: bytes) -> None:
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._redis.set(name, body, ex=KEPT_S)
+
+    async def drop(self, name: str) -> None:
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._redis.delete(name)
+
+    async def close(self) -> None:
+        await self._redis.aclose()

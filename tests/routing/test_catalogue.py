@@ -91,7 +91,7 @@ def test_a_provider_without_a_key_gives_way_to_one_that_lists_the_whole_name(cat
     assert plan(catalogue, NO_ROUTES, "openai/o3").targets == (Target("openai", "o3"),)
     ready = Catalogue(["openai", "openrouter"], {}, (), {})
     ready.learn("openrouter", [card("openai/gpt-4o")])
-    assert plan(ready, "openai/gpt-4o").targets == (Target("openai", "gpt-4o"),)
+    assert plan(ready, NO_ROUTES, "openai/gpt-4o").targets == (Target("openai", "gpt-4o"),)
 
 
 def test_every_change_of_what_is_shown_grows_the_revision(catalogue: Catalogue) -> None:

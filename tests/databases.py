@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 import headgate.access.tables
-import headgate.ledger.tables  # noqa: F401
+import headgate.ledger.tables
+import headgate.routing.changes.tables  # noqa: F401
 from headgate.storage.rows import metadata
 from headgate.storage.session import Database
 from headgate.types import Secret

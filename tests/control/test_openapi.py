@@ -44,7 +44,9 @@ def test_every_route_is_described(document: Document) -> None:
     expected = {f"POST {endpoint.path}" for endpoint in ENDPOINTS}
     expected |= {f"GET {path}{one}" for path in MODELS for one in ("", "/{model}")}
     expected |= {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/health", "GET /metrics"}
-    admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain")}
+    admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain", "routes", "routes/versions")}
+    admin |= {f"{method} /api/v1/admin/routes/{{name}}" for method in ("GET", "PUT", "DELETE")}
+    admin |= {"POST /api/v1/admin/routes/rollback", "POST /api/v1/admin/reload"}
     assert expected | admin == set(operations(document))
 
 

@@ -10,14 +10,16 @@ from starlette.exceptions import HTTPException
 
 from headgate import __version__
 from headgate.access.gate import Gate
-from headgate.control import targets, usage
+from headgate.control import reloading, routes, targets, usage
 from headgate.control.described import describe
 from headgate.control.documents import add_documents
+from headgate.control.reloading import Reload
 from headgate.edge.reply import new_request_id
 from headgate.engine.discovery import Discovery
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
+from headgate.routing.changes.steering import Steering
 from headgate.routing.traffic import Traffic
 from headgate.wire.openai import error_body
 from headgate.wire.superset import superset
@@ -29,7 +31,14 @@ class ControlPlane(FastAPI):
     """Serves the admin routes, and the documents that describe both planes."""
 
     def __init__(
-        self, gate: Gate, usage_rows: UsageRepository, shipper: Shipper, models: Discovery, traffic: Traffic
+        self,
+        gate: Gate,
+        usage_rows: UsageRepository,
+        shipper: Shipper,
+        models: Discovery,
+        traffic: Traffic,
+        steering: Steering,
+        reload: Reload,
     ) -> None:
         super().__init__(
             title="headgate",
@@ -44,8 +53,12 @@ class ControlPlane(FastAPI):
         self.state.shipper = shipper
         self.state.models = models
         self.state.traffic = traffic
+        self.state.steering = steering
+        self.state.reload = reload
         self.include_router(usage.router)
         self.include_router(targets.router)
+        self.include_router(routes.router)
+        self.include_router(reloading.router)
         add_documents(self)
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)

@@ -16,7 +16,7 @@ NEAR_CHARS = 50
 
 
 class Catalogue:
-    """Names and where they lead. Changed by `learn` alone, read without waiting."""
+    """Names and where they lead. Changed in one step by each of its first three methods, read without waiting."""
 
     def __init__(
         self,
@@ -25,19 +25,40 @@ class Catalogue:
         prefixes: tuple[Prefix, ...],
         configured: Mapping[str, Iterable[ModelCard]],
     ) -> None:
+        self._learned: dict[str, tuple[ModelCard, ...]] = {}
+        self.arrange(providers, aliases, prefixes, configured)
+
+    def arrange(
+        self,
+        providers: Iterable[str],
+        aliases: Mapping[str, tuple[str, ...]],
+        prefixes: tuple[Prefix, ...],
+        configured: Mapping[str, Iterable[ModelCard]],
+    ) -> None:
+        """Replaces what the settings say; what the lists of the providers said stays known, of those that stay."""
         self.providers = frozenset(providers)
         self.prefixes = prefixes
-        self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
-        self._cards: dict[str, dict[str, ModelCard]] = {}
-        self._known: dict[str, tuple[Target, ...]] = {}
+        self.lead(aliases)
         self._configured = {provider: tuple(cards) for provider, cards in configured.items()}
-        for provider in self._configured:
-            self.learn(provider, ())
+        self._know()
+
+    def lead(self, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """Replaces the names that lead to `provider/model`."""
+        self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
 
     def learn(self, provider: str, cards: Iterable[ModelCard]) -> None:
         """Replaces what is known of one provider's models; configured ones stay."""
-        rows = {card.id: card for card in (*cards, *self._configured.get(provider, ()))}
-        self._cards[provider] = rows
+        self._learned[provider] = tuple(cards)
+        self._know()
+
+    def _know(self) -> None:
+        self._cards = {
+            provider: {
+                card.id: card for card in (*self._learned.get(provider, ()), *self._configured.get(provider, ()))
+            }
+            for provider in {**self._configured, **self._learned}
+            if provider in self.providers
+        }
         known: dict[str, list[Target]] = {}
         for name, models in self._cards.items():
             for model in models:

@@ -266,6 +266,16 @@ def test_no_request_fails_while_settings_and_routes_change_under_load(site: Site
     assert set(statuses) == {200}
 
 
+def test_the_list_of_a_provider_that_came_is_learned_and_that_of_one_that_went_is_forgotten(site: Site) -> None:
+    def owners() -> set[str]:
+        return {row["owned_by"] for row in site.owner.get("/v1/models").json()["data"] if row["id"] != "pair"}
+
+    awaited(lambda: "two" in owners())
+    site.reload(SETTINGS.replace("two: {", "three: {").replace("two/", "three/"))
+    assert "two" not in owners()
+    awaited(lambda: "three" in owners())
+
+
 def test_a_key_that_came_with_a_reload_is_kept_out_of_the_log(site: Site) -> None:
     site.reload(SETTINGS.replace("sk-two-canary-0123456789", "a-brand-new-secret"))
     assert "a-brand-new-secret" not in site.gateway.house.rooms.redaction("told a-brand-new-secret to nobody")

@@ -86,6 +86,7 @@ async def test_other_keys_from_the_settings_replace_the_old_ones_but_none_of_the
     gate: Gate, keys: Watched
 ) -> None:
     stored, secret = await keys.create("stored")
+    await gate.refresh()
     both = Auth(keys=(secret, Secret("third-caller")), admin_key=Secret("the-admin-key"))
     gate.configure(both)
     assert (await gate.identify(bearer(secret), None)).name == "env-1"

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from headgate.config.routes import RouteSettings, RouteTarget
+from headgate.config.settings import name_of
 from headgate.errors import ConfigError
 from headgate.routing.changes.overlay import Overlay, Written, lay, merged
 
@@ -38,7 +39,7 @@ def test_what_cannot_be_followed_is_named_with_its_field(
 ) -> None:
     with pytest.raises(ConfigError) as raised:
         merged(overlay, written)
-    assert raised.value.param == field
+    assert name_of(raised.value.keys) == field
     assert said in raised.value.message
 
 
@@ -53,7 +54,7 @@ def test_only_what_does_not_fit_is_left_out(written: Written) -> None:
     laid = lay(overlay, written)
     assert set(laid.routes) == {"short", "long", "uses-good", "good"}
     assert set(laid.left_out) == {"uses-lost", "lost", "long"}
-    assert laid.left_out["lost"].param == "routes.lost.targets[0]"
+    assert name_of(laid.left_out["lost"].keys) == "routes.lost.targets[0]"
     assert (laid.changed("good"), laid.changed("lost"), laid.changed("long")) == (True, False, False)
 
 

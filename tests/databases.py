@@ -11,6 +11,7 @@ import pytest
 
 import headgate.access.tables
 import headgate.ledger.tables
+import headgate.routing.changes.tables
 import headgate.routing.tables  # noqa: F401
 from headgate.storage.rows import metadata
 from headgate.storage.session import Database

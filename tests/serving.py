@@ -74,6 +74,10 @@ class Serving:
         """SIGTERM."""
         self._process.send_signal(signal.SIGTERM)
 
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL, and the end."""
         self._process.kill()

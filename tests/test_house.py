@@ -37,7 +37,8 @@ def careless() -> Iterator[None]:
 @pytest.fixture
 async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
     home = tmp_path / "a" / "home"
-    rooms = House(load(environ={"HEADGATE_HOME": str(home), "HEADGATE_ADMIN_KEY": OWNER_KEY}, folder=tmp_path)).rooms
+    config = load(environ={"HEADGATE_HOME": str(home), "HEADGATE_ADMIN_KEY": OWNER_KEY}, folder=tmp_path)
+    rooms = House(config, lambda: config).rooms
     yield rooms
     await rooms.close()
 

@@ -20,5 +20,5 @@ async def app(
         from headgate.config import load
         from headgate.house import House
 
-        _houses.append(House(load()))
+        _houses.append(House(load(), load))
     await _houses[0](scope, receive, send)

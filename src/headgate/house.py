@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-
-from msgspec.structs import asdict
 
 from headgate import __version__
 from headgate.access.gate import Gate
@@ -17,29 +16,33 @@ from headgate.cache.idempotency import Idempotency
 from headgate.cache.shared import shelf_at
 from headgate.cache.shelf import Bounds
 from headgate.cache.singleflight import ResponseCache
-from headgate.config import CatalogueSettings, Config, Prefix, Transport, lookup
+from headgate.config import Config
+from headgate.config.reloading import differences, followed
 from headgate.edge.asgi import DataPlane
 from headgate.edge.deferred import App, Deferred
 from headgate.edge.drain import Drain
+from headgate.edge.hangup import Hangup
 from headgate.edge.health import Health
 from headgate.edge.loopback import LoopbackOnly
 from headgate.edge.reply import Receive, Scope, Send
+from headgate.engine.clients import Clients
 from headgate.engine.discovery import Discovery
 from headgate.engine.failover import Failover
 from headgate.engine.gateway import Gateway
 from headgate.engine.kept import KeptAnswers
 from headgate.engine.naming import NAMINGS
-from headgate.engine.reach import Credential, Reach
+from headgate.engine.offer import Offer, Workshop, cards_of, catalogue_of, names_of
+from headgate.engine.reach import Reach, reach_of
 from headgate.engine.recall import CachingRecall, Recall
 from headgate.engine.sync import Sync
-from headgate.errors import HeadgateError, UpstreamError
+from headgate.errors import ConfigError, HeadgateError, UpstreamError
 from headgate.ledger.journal import Journal
 from headgate.ledger.meter import Meter
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
-from headgate.providers.base import Provider
-from headgate.providers.found import discover, make
-from headgate.routing.catalogue import Catalogue
+from headgate.routing.changes.overlay import Laid, written_of
+from headgate.routing.changes.repository import RouteVersions
+from headgate.routing.changes.steering import Steering
 from headgate.routing.known import KnownModels
 from headgate.routing.repository import ModelRepository
 from headgate.routing.routes import routes_of
@@ -52,9 +55,7 @@ from headgate.storage.session import Database
 from headgate.telemetry.logs import AccessLog, NoAccessLog, setup
 from headgate.telemetry.metrics import Alone, Shared
 from headgate.telemetry.traces import traces
-from headgate.types import ModelCard, Target
-from headgate.upstream.base import Limits, Upstream
-from headgate.upstream.lean import Lean
+from headgate.types import Reloaded, Target
 from headgate.wire.base import Wire
 from headgate.wire.chat import CHAT
 from headgate.wire.completions import COMPLETIONS
@@ -68,22 +69,25 @@ WIRES: Mapping[str, Wire] = {
     wire.name: wire for wire in (CHAT, COMPLETIONS, MESSAGES, OLLAMA, EMBEDDINGS, FEATURES, OLLAMA_EMBED)
 }
 
+SETTINGS = "settings"
+"""The topic of the bus on which processes are told to read their settings again."""
+
 log = logging.getLogger(__name__)
 
 
 class House:
     """One gateway process: an ASGI application whose lifespan opens and closes every room."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
+        """`read` reads the settings again, when somebody asks for it. Raises `ConfigError`."""
         self.config = config
-        self.rooms = Rooms(config)
-        self._door: App = LoopbackOnly(self.rooms.plane) if config.loopback_only else self.rooms.plane
+        self.rooms = Rooms(config, read)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self._door(scope, receive, send)
+            await self.rooms.door(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -102,8 +106,11 @@ class House:
 class Rooms:
     """Every room of one process, built from a Config and wired to the others. Nothing runs before `open`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, read: Callable[[], Config]) -> None:
         self.config = config
+        self._read = read
+        self._said = config
+        self._reloading = asyncio.Lock()
         self.redaction = setup(config.log.level, config.secrets())
         self.notices = list(config.notices)
         self._storage()
@@ -132,15 +139,17 @@ class Rooms:
 
     def _engine(self) -> None:
         config = self.config
-        adapters, prefixes = providers_of(config, self.notices.append)
-        self.upstreams: dict[Transport, Upstream] = {}
-        reaches = {name: self._reach(provider) for name, provider in adapters.items()}
-        self.traces = traces(config.otlp_endpoint, {name: reach.address for name, reach in reaches.items()})
-        catalogue = catalogue_of(config, adapters, prefixes)
+        self.workshop, self.clients = Workshop(config, self.notices.append), Clients()
+        offer = self.workshop.offer(config)
+        reaches = self._reaches(offer)
+        self.addresses = {name: reach.address for name, reach in reaches.items()}
+        self.traces = traces(config.otlp_endpoint, self.addresses)
+        catalogue = catalogue_of(config, offer)
         self.known_models = KnownModels(catalogue, self.models, self.bus)
         self.kept = KeptAnswers(catalogue, self.pages, self.bus)
         self.sync = Sync(reaches, self.models, self.bus, config.catalogue.sync_hours)
         self.discovery = Discovery(catalogue, routes_of(config.routes, config.providers), reaches)
+        self.steering = Steering(RouteVersions(self.database), self.bus, written_of(config), self._lead)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         self.traffic = Traffic(catalogue.price, self._target_failed)
         failover = Failover(reaches, self.traffic, self.metrics.followed)
@@ -163,6 +172,21 @@ class Rooms:
             return Recall(idempotency, self.metrics.recalled)
         return CachingRecall(idempotency, ResponseCache(self.answers), self.metrics.recalled)
 
+    def _reaches(self, offer: Offer) -> dict[str, Reach]:
+        return {
+            name: reach_of(provider, self.clients.of(provider.settings.transport), WIRES)
+            for name, provider in offer.providers.items()
+        }
+
+    def _lead(self, laid: Laid) -> None:
+        """Other routes from now on. Requests in flight have their plan already."""
+        before, routes = self.discovery.routes, routes_of(laid.routes, self.config.providers)
+        self.discovery.catalogue.lead(names_of(self.config, laid.routes))
+        self.discovery.routes = routes
+        for name, route in before.named.items():
+            if routes.named.get(name) != route:
+                self.traffic.redraw(name)
+
     def _target_failed(self, target: Target, error: UpstreamError) -> None:
         """Targets of routes are counted by name; what callers address directly could be called anything."""
         model = target.model if target in self.discovery.routes.targets else "other"
@@ -175,31 +199,6 @@ class Rooms:
             for target in self.discovery.routes.targets
         }
 
-    def _reach(self, provider: Provider) -> Reach:
-        settings = provider.settings
-        times = settings.timeouts
-        return Reach(
-            provider=provider,
-            upstream=self._upstream(settings.transport),
-            limits=Limits(times.connect_s, times.first_byte_s, times.idle_s, times.total_s),
-            wires={name: WIRES[name] for name in provider.wires},
-            credentials={
-                name: Credential(key, [*provider.headers(key), (b"content-type", b"application/json")])
-                for name, key in settings.keys.items()
-            },
-        )
-
-    def _upstream(self, transport: Transport) -> Upstream:
-        """One client for each way of reaching servers; the slower one is loaded only where it is wanted."""
-        if transport not in self.upstreams:
-            if transport == Transport(ca_file=transport.ca_file):
-                self.upstreams[transport] = Lean(ca_file=transport.ca_file)
-            else:
-                from headgate.upstream.proxied import Proxied
-
-                self.upstreams[transport] = Proxied(transport)
-        return self.upstreams[transport]
-
     def _doors(self) -> None:
         self.drain = Drain(self.config.server.grace_s)
         checks = {"database": self.database.check, "journal": self.journal.check, **self.bus.checks}
@@ -207,6 +206,8 @@ class Rooms:
         self.plane = DataPlane(
             self.gateway, self.kept, self.health, self.drain, Deferred(self._control), self.config.server.body_limit
         )
+        self.door: App = LoopbackOnly(self.plane) if self.config.loopback_only else self.plane
+        self.hangup = Hangup(self.reload)
         self.metrics.gauge("headgate_in_flight", "Requests that are being served.", lambda: len(self.plane.departures))
         self.metrics.gauge(
             "headgate_journal_pending",
@@ -220,7 +221,80 @@ class Rooms:
         from headgate.control.models import ModelRooms
 
         rooms = ModelRooms(self.models, self.sync, self.kept, self.bus)
-        return ControlPlane(self.gate, self.usage, self.shipper, self.discovery, self.traffic, rooms)
+        return ControlPlane(
+            self.gate,
+            self.usage,
+            self.shipper,
+            self.discovery,
+            self.traffic,
+            rooms,
+            self.steering,
+            self.reload_everywhere,
+        )
+
+    async def reload_everywhere(self) -> Reloaded:
+        """As `reload`, and the other processes follow: each reads its own settings, and says in its log what is wrong
+        with them."""
+        reloaded = await self.reload()
+        await self.bus.publish(SETTINGS)
+        return reloaded
+
+    async def reload(self) -> Reloaded:
+        """Reads the settings again, and follows what can be followed while running, in one step.
+
+        Raises `ConfigError`, and then nothing has changed.
+        """
+        async with self._reloading:
+            said = await asyncio.to_thread(self._read)
+            reloaded = self._follow(said)
+        for notice in said.notices:
+            log.warning("%s", notice)
+        log.info("the settings were read again; changed: %s", ", ".join(reloaded.changed) or "nothing")
+        if reloaded.needs_restart:
+            log.warning("not followed, needs a restart: %s", ", ".join(reloaded.needs_restart))
+        return reloaded
+
+    def _follow(self, said: Config) -> Reloaded:
+        """What can fail comes first; then all is replaced, and no other task runs meanwhile."""
+        now, config = self.config, followed(self.config, said)
+        written = written_of(config)
+        laid = self.steering.fitting(written)
+        offer = self.workshop.offer(config)
+        reaches = self._reaches(offer)
+        self.config, self._said = config, said
+        self.redaction.learn(config.secrets())
+        self.gate.configure(config.auth)
+        self.gateway.naming = NAMINGS[config.answer_model]
+        self.discovery.catalogue.arrange(
+            offer.providers, names_of(config, laid.routes), offer.prefixes, *cards_of(config, offer)
+        )
+        self.known_models.renew()
+        self.sync.follow(reaches)
+        self.discovery.follow(reaches)
+        self._renew(self.gateway.failover.reaches, reaches)
+        self.gateway.failover.reaches = reaches
+        self.addresses.update({name: reach.address for name, reach in reaches.items()})
+        self.steering.settle(written, laid)
+        self._lead(laid)
+        self.door = LoopbackOnly(self.plane) if config.loopback_only else self.plane
+        wanted = {provider.settings.transport for provider in offer.providers.values()}
+        self.clients.keep(wanted, self.plane.departures.all_gone)
+        return Reloaded(differences(now, config), differences(config, said))
+
+    def _renew(self, before: Mapping[str, Reach], after: Mapping[str, Reach]) -> None:
+        for name in before.keys() & after.keys():
+            old, new = before[name].credentials, after[name].credentials
+            for credential in old.keys() & new.keys():
+                if old[credential].key != new[credential].key:
+                    self.traffic.renew(name, credential)
+
+    async def _hear_settings(self) -> None:
+        """Another process, or this one, was told to read its settings again."""
+        try:
+            if await asyncio.to_thread(self._read) != self._said:
+                await self.reload()
+        except ConfigError as error:
+            log.error("the settings cannot be followed, nothing is changed: %s", error.message)
 
     async def open(self) -> None:
         """Brings the database to its schema, loads the keys, makes the first one, starts what runs beside requests."""
@@ -229,12 +303,15 @@ class Rooms:
         await self.gate.start()
         await self.known_models.start()
         await self.kept.start()
+        await self.steering.start()
+        await self.bus.subscribe(SETTINGS, self._hear_settings)
         self.shipper.start()
         self.metrics.start()
         self.discovery.start()
         self.sync.start()
         self.plane.departures.start()
         self.drain.start()
+        self.hangup.start()
         if self.config.redis_url is None and (shared := self.occupancy.enter()):
             self.notices.append(shared)
         for notice in self.notices:
@@ -255,16 +332,17 @@ class Rooms:
             rest.push_async_callback(self.pages.close)
             rest.push_async_callback(self.known_models.stop)
             rest.push_async_callback(self.gate.stop)
+            rest.push_async_callback(self.steering.stop)
             rest.push_async_callback(self.repeated.stop)
             rest.push_async_callback(self.answers.stop)
             for step in (self.access_log.close, self.metrics.close, self.traces.close, self.journal.close):
                 rest.callback(step)
             rest.push_async_callback(self.shipper.stop)
-            for upstream in self.upstreams.values():
-                rest.push_async_callback(upstream.close)
+            rest.push_async_callback(self.clients.close)
             rest.push_async_callback(self.discovery.stop)
             rest.push_async_callback(self.sync.stop)
             rest.callback(self.plane.departures.stop)
+            rest.push_async_callback(self.hangup.stop)
 
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator[Sync]:
@@ -274,8 +352,7 @@ class Rooms:
         try:
             yield self.sync
         finally:
-            for upstream in self.upstreams.values():
-                await upstream.close()
+            await self.clients.close()
             await self.bus.stop()
             await self.database.close()
 
@@ -296,31 +373,6 @@ class Rooms:
         server = self.config.server
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
         return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{server.port}"
-
-
-def providers_of(config: Config, report: Callable[[str], None]) -> tuple[dict[str, Provider], tuple[Prefix, ...]]:
-    """Every provider, plug-ins included, and the prefix table with theirs; `report` is told what cannot be used."""
-    classes = discover(report)
-    adapters = {name: make(settings, classes) for name, settings in config.providers.items()}
-    if config.plugins is None or not config.plugins.is_dir():
-        return adapters, config.prefixes
-    from headgate.providers import plugin_files
-
-    loaded = plugin_files.load(config.plugins, lookup(), config.timeouts, adapters)
-    for notice in loaded.notices:
-        report(notice)
-    rows = sorted((*config.prefixes, *loaded.prefixes), key=lambda row: len(row.prefix), reverse=True)
-    return adapters | loaded.providers, tuple(rows)
-
-
-def catalogue_of(config: Config, adapters: Mapping[str, Provider], prefixes: tuple[Prefix, ...]) -> Catalogue:
-    """What is known before any provider was asked; a route is listed as an alias is."""
-    routes = {
-        name: tuple(f"{leg.provider}/{leg.model}" for leg in route.legs()) for name, route in config.routes.items()
-    }
-    cards = {name: [*provider.cards(), *told(config.catalogue, name)] for name, provider in adapters.items()}
-    unready = [name for name, provider in adapters.items() if not provider.ready]
-    return Catalogue(adapters, config.aliases | routes, prefixes, cards, unready=unready)
 
 
 def settle_memory() -> None:
@@ -346,11 +398,3 @@ WELCOME = """
       -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Hello, gate!"}}]}}'
 
 """
-
-
-def told(catalogue: CatalogueSettings, provider: str) -> Iterator[ModelCard]:
-    """What the settings say of a provider's models."""
-    for name, facts in catalogue.models.items():
-        first, _, model = name.partition("/")
-        if first == provider:
-            yield ModelCard(id=model, provider=provider, source="settings", **asdict(facts))

@@ -98,6 +98,13 @@ class Plan(msgspec.Struct, frozen=True):
     route: Route = NOWHERE
 
 
+class Reloaded(msgspec.Struct, frozen=True):
+    """What came of reading the settings again: the names of those that changed, and of those that need a restart."""
+
+    changed: list[str]
+    needs_restart: list[str]
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens of one request. `prompt` includes cached tokens, as OpenAI counts them.
 

@@ -82,6 +82,26 @@ async def gate(keys: Watched, bus: LocalBus) -> AsyncIterator[Gate]:
     await gate.stop()
 
 
+async def test_other_keys_from_the_settings_replace_the_old_ones_but_none_of_the_database(
+    gate: Gate, keys: Watched
+) -> None:
+    stored, secret = await keys.create("stored")
+    await gate.refresh()
+    both = Auth(keys=(secret, Secret("third-caller")), admin_key=Secret("the-admin-key"))
+    gate.configure(both)
+    assert (await gate.identify(bearer(secret), None)).name == "env-1"
+    with pytest.raises(NotAuthenticated):
+        await gate.identify(b"Bearer first-caller", None)
+    gate.configure(Auth(keys=(Secret("third-caller"),)))
+    assert (await gate.identify(bearer(secret), None)).key_id == stored.id
+    with pytest.raises(NotAuthenticated):
+        await gate.identify(b"Bearer the-admin-key", None)
+    await keys.revoke(stored.id)
+    await gate.refresh()
+    with pytest.raises(NotAuthenticated):
+        await gate.identify(bearer(secret), None)
+
+
 async def test_keys_of_the_settings_are_known(gate: Gate, keys: Watched) -> None:
     caller = await gate.identify(b"Bearer second-caller", None)
     assert (caller.name, caller.role) == ("env-2", "caller")

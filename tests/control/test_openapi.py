@@ -46,7 +46,9 @@ def test_every_route_is_described(document: Document) -> None:
     expected |= {"GET /health", "GET /health/live", "GET /health/ready", "GET /api/v1/health", "GET /metrics"}
     expected |= {f"GET /api/v1/{page}" for page in ("models_complete", "models/update", "models/whitelist")}
     expected |= {"PUT /api/v1/models/update_whitelist"}
-    admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain")}
+    admin = {f"GET /api/v1/admin/{subject}" for subject in ("usage", "targets", "explain", "routes", "routes/versions")}
+    admin |= {f"{method} /api/v1/admin/routes/{{name}}" for method in ("GET", "PUT", "DELETE")}
+    admin |= {"POST /api/v1/admin/routes/rollback", "POST /api/v1/admin/reload"}
     assert expected | admin == set(operations(document))
 
 

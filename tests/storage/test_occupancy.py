@@ -46,14 +46,14 @@ async def test_two_houses_in_one_home_say_so_unless_they_share_redis(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = load({"home": tmp_path / "home"}, environ={}, folder=tmp_path)
-    first, second = Rooms(config), Rooms(config)
+    first, second = Rooms(config, lambda: config), Rooms(config, lambda: config)
     await first.open()
     assert "another server" not in caplog.text
     await second.open()
     assert caplog.text.count("another server uses") == 1
     await second.close()
     await first.close()
-    third = Rooms(config)
+    third = Rooms(config, lambda: config)
     await third.open()
     assert caplog.text.count("another server uses") == 1
     await third.close()

@@ -53,3 +53,9 @@ def test_the_longer_of_two_secrets_is_masked_whole() -> None:
 
 def test_an_empty_secret_masks_nothing() -> None:
     assert Redaction([Secret("")])("a - b") == "a - b"
+
+
+def test_secrets_that_are_learned_later_are_masked_beside_the_first() -> None:
+    redaction = Redaction([Secret("a-first-secret")])
+    redaction.learn([Secret("a-second-secret")])
+    assert redaction("a-first-secret and a-second-secret") == "**** and ****"

@@ -31,6 +31,10 @@ class Gate:
     async def stop(self) -> None:
         await self._keys.stop()
 
+    def configure(self, auth: Auth) -> None:
+        """Replaces the keys that the settings name; the mode stays."""
+        self._keys.configure(_configured(auth))
+
     async def refresh(self) -> None:
         """Takes in what changed in the database. Raises `StorageUnavailable`."""
         await self._keys.refresh()

@@ -60,6 +60,14 @@ class KnownKeys:
             with suppress(asyncio.CancelledError, StorageUnavailable):
                 await task
 
+    def configure(self, configured: Mapping[bytes, Caller]) -> None:
+        """Replaces the keys from the configuration. What the database knows of those that go is looked up anew."""
+        for digest in self._configured.keys() - configured.keys():
+            del self._known[digest]
+            self._version = 0
+        self._configured = configured
+        self._known.update(configured)
+
     async def refresh(self) -> None:
         """Takes in what changed since the last time, one refresh after another. Raises `StorageUnavailable`."""
         async with self._refreshing:

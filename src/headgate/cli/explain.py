@@ -24,15 +24,15 @@ def explain(model: str, format: Format, config: Path | None, home: Path | None) 
     Which target is asked first for the route "chat"?
       headgate explain chat
     """
-    from headgate.house import catalogue_of, providers_of
+    from headgate.engine.offer import Workshop, catalogue_of
     from headgate.routing import explained
     from headgate.routing.plan import plan
     from headgate.routing.routes import routes_of
     from headgate.routing.traffic import Traffic
 
     said = read({"config": config, "home": home}).config
-    adapters, prefixes = providers_of(said, lambda notice: click.echo(f"note: {notice}", err=True))
-    catalogue = catalogue_of(said, adapters, prefixes)
+    offer = Workshop(said, lambda notice: click.echo(f"note: {notice}", err=True)).offer(said)
+    catalogue = catalogue_of(said, offer)
     found = plan(catalogue, routes_of(said.routes, said.providers), model)
     rows = [
         (str(number), place.target.provider, place.target.model, place.target.credential, found.why, place.reason)

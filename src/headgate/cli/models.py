@@ -67,7 +67,7 @@ async def _sync(config: Config) -> tuple[int, list[str]]:
             counts.append(outcome)
             click.echo(f"{source}: {outcome}")
 
-    async with Rooms(config).syncing() as fetching:
+    async with Rooms(config, lambda: config).syncing() as fetching:
         await fetching.all(tell)
     return sum(counts), failures
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ def serve(
 ) -> None:
     """Start the server.
 
-    It stops on SIGTERM and SIGINT, after open requests have ended or the drain time is over.
+    It stops on SIGTERM and SIGINT, after open requests have ended or the drain time is over. On SIGHUP it reads its
+    settings again, and follows them without a restart.
 
     \b
     On this machine only, with a key that is made and printed at the first start:
@@ -45,44 +47,58 @@ def serve(
     For a network, on four processes:
       REDIS_URL=redis://cache:6379 headgate serve --host 0.0.0.0 --workers 4
     """
-    flags = {"host": host, "port": port, "workers": workers, "log_level": log_level, "config": config, "home": home}
+    flags: dict[str, object] = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "log_level": log_level,
+        "config": config,
+        "home": home,
+    }
     decided = read(flags).config
     for received in (signal.SIGTERM, signal.SIGINT):
         signal.signal(received, _leave)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     listener = listen(decided.server.host, decided.server.port)
     port = listener.getsockname()[1]
     if decided.server.workers > 1:
         listener.close()
-        start_many(decided, {**flags, "port": port})
+        start_many(decided, flags if decided.server.port else {**flags, "port": port}, port)
     else:
-        server = replace(decided.server, port=port)
-        start_one(replace(decided, server=server), listener)
+        start_one(listening(decided, port), lambda: listening(read(flags).config, port), listener)
 
 
-def start_one(decided: Config, listener: socket.socket) -> None:
-    """Serves on a socket that is bound already: nothing is announced that could not be kept."""
+def listening(decided: Config, port: int) -> Config:
+    """Settings with the port that was found, where any would do."""
+    return replace(decided, server=replace(decided.server, port=decided.server.port or port))
+
+
+def start_one(decided: Config, again: Callable[[], Config], listener: socket.socket) -> None:
+    """Serves on a socket that is bound already: nothing is announced that could not be kept. `again` reads the settings
+    as `decided` was read."""
     import uvicorn
 
     from headgate.house import House
 
-    server = uvicorn.Server(uvicorn.Config(House(decided), **habits(decided.server)))
+    server = uvicorn.Server(uvicorn.Config(House(decided, again), **habits(decided.server)))
     server.run(sockets=[listener])
     if not server.started:
         raise SystemExit(NOT_STARTED)
 
 
-def start_many(decided: Config, flags: dict[str, object]) -> None:
+def start_many(decided: Config, flags: dict[str, object], port: int) -> None:
     """Starts worker processes, which read the settings anew and share one socket."""
     import uvicorn
 
+    from headgate.cli.workers import Workers
     from headgate.config import hand_on
     from headgate.telemetry.logs import setup
 
     setup(decided.log.level, decided.secrets())
     hand_on(flags)
     server = decided.server
-    port = int(str(flags["port"]))
-    uvicorn.run("headgate:app", host=server.host, port=port, workers=server.workers, **habits(server))
+    config = uvicorn.Config("headgate:app", host=server.host, port=port, workers=server.workers, **habits(server))
+    Workers(config, sockets=[config.bind_socket()]).run()
 
 
 def habits(server: Server) -> dict[str, Any]:

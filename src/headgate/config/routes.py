@@ -19,7 +19,7 @@ StickySeconds = Annotated[float, Meta(gt=0, le=86400, title="a number of seconds
 FALLBACKS = ("context_length", "content_filter")
 
 
-class RouteTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RouteTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One target of a route. A smaller `priority` goes first; `weight` counts among targets of one priority."""
 
     provider: str = ""
@@ -34,7 +34,7 @@ class RouteTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.provider}/{self.model} (weight {self.weight:g}, priority {self.priority}{credential})"
 
 
-class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A route as it is written; `provider/model` is short for a target with nothing else to say."""
 
     targets: tuple[str | RouteTarget, ...] = ()

@@ -207,6 +207,17 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> dict[str, Node]:
     return found
 
 
+def node_of(value: object, source: Source) -> Node:
+    """The tree of a value that did not come from a file: what JSON can say, no variables replaced in it."""
+    if isinstance(value, dict):
+        return Node({name: node_of(inner, source) for name, inner in value.items()}, source)
+    if isinstance(value, list | tuple):
+        return Node([node_of(inner, source) for inner in value], source)
+    if isinstance(value, bool):
+        return Node(str(value).lower(), source)
+    return Node(None if value is None else str(value), source)
+
+
 def place(root: Node, keys: Keys, node: Node) -> None:
     """Puts a value into a tree, over what is there. Raises `ConfigError` where the way leads through a non-table."""
     table = root.table

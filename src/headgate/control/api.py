@@ -10,15 +10,17 @@ from starlette.exceptions import HTTPException
 
 from headgate import __version__
 from headgate.access.gate import Gate
-from headgate.control import models, targets, usage
+from headgate.control import models, reloading, routes, targets, usage
 from headgate.control.described import describe
 from headgate.control.documents import add_documents
 from headgate.control.models import ModelRooms
+from headgate.control.reloading import Reload
 from headgate.edge.reply import new_request_id
 from headgate.engine.discovery import Discovery
 from headgate.errors import BadRequest, HeadgateError, InternalError, MethodNotAllowed, NotFound
 from headgate.ledger.repository import UsageRepository
 from headgate.ledger.shipper import Shipper
+from headgate.routing.changes.steering import Steering
 from headgate.routing.traffic import Traffic
 from headgate.wire.openai import error_body
 from headgate.wire.superset import superset
@@ -37,6 +39,8 @@ class ControlPlane(FastAPI):
         discovery: Discovery,
         traffic: Traffic,
         rooms: ModelRooms,
+        steering: Steering,
+        reload: Reload,
     ) -> None:
         super().__init__(
             title="headgate",
@@ -53,8 +57,12 @@ class ControlPlane(FastAPI):
         self.state.traffic = traffic
         self.state.models = rooms
         self.include_router(models.router)
+        self.state.steering = steering
+        self.state.reload = reload
         self.include_router(usage.router)
         self.include_router(targets.router)
+        self.include_router(routes.router)
+        self.include_router(reloading.router)
         add_documents(self)
         self.add_exception_handler(HeadgateError, answer_error)
         self.add_exception_handler(RequestValidationError, answer_invalid)

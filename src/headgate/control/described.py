@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from headgate.config.routes import RouteSettings
 from headgate.edge.endpoints import ENDPOINTS, MODELS, Endpoint
 from headgate.edge.health import Report
 from headgate.edge.models import Page, Row
@@ -44,7 +45,7 @@ ERRORS = {
 def describe(document: Document) -> Document:
     """Adds the data plane to an OpenAPI document, and returns it."""
     shapes = {shape for row in ENDPOINTS for shape in (row.request, row.reply, row.chunk) if shape is not None}
-    ordered = sorted(shapes | {ErrorBody, Superset, Page, Row, Report}, key=lambda shape: shape.__name__)
+    ordered = sorted(shapes | {ErrorBody, Superset, Page, Row, Report, RouteSettings}, key=lambda shape: shape.__name__)
     _, schemas = msgspec.json.schema_components(ordered, schema_hook=anything, ref_template=REF)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)

@@ -62,6 +62,13 @@ class Departures:
         self._stays.discard(stay)
         stay.over()
 
+    async def all_gone(self) -> None:
+        """Returns when every request that is in flight now has left, `ROUND_S` late at most."""
+        present = set(self._stays)
+        while present:
+            await asyncio.sleep(ROUND_S)
+            present &= self._stays
+
     def start(self) -> None:
         self._rounds = asyncio.get_running_loop().call_later(ROUND_S, self._round)
 

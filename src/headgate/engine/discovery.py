@@ -37,7 +37,20 @@ class Discovery:
         self._refreshed = -AGAIN_S
         self._refreshing: asyncio.Task[None] | None = None
         self._rounds: asyncio.Task[None] | None = None
+        self._overtaken: set[asyncio.Task[None]] = set()
         self._away: set[str] = set()
+
+    def follow(self, reaches: Mapping[str, Reach]) -> None:
+        """Other providers from now on. A round that is under way ends for those who wait for it; nothing is learned."""
+        self._listed = [reach for reach in reaches.values() if can_list(reach)]
+        self._away.clear()
+        if self._rounds is not None:
+            self._rounds.cancel()
+        if self._refreshing is not None:
+            self._overtaken.add(self._refreshing)
+            self._refreshing.add_done_callback(self._overtaken.discard)
+        self._refreshing = None
+        self.start()
 
     async def plan(self, model: str) -> Plan:
         """As `routing.plan.plan`; an unknown name is looked for once more in fresh lists, for at most `WAIT_S`."""
@@ -69,7 +82,7 @@ class Discovery:
             self._rounds = asyncio.create_task(self._go_round())
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._rounds, self._refreshing) if task is not None]
+        tasks = [task for task in (self._rounds, self._refreshing, *self._overtaken) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,19 +97,27 @@ class Discovery:
 
     async def _ask(self, reach: Reach) -> None:
         try:
-            self.catalogue.learn(reach.name, await models_of(reach))
-            self._away.discard(reach.name)
+            cards = await models_of(reach)
+            if self._asks(reach):
+                self.catalogue.learn(reach.name, cards)
+                self._away.discard(reach.name)
         except UpstreamError as error:
-            if reach.name not in self._away:
+            if self._asks(reach) and reach.name not in self._away:
                 log.log(
                     logging.INFO if reach.configured else logging.DEBUG,
                     "the model list of %s cannot be had: %s",
                     reach.name,
                     error.message,
                 )
-            self._away.add(reach.name)
+                self._away.add(reach.name)
         except Exception:
             log.exception("the model list of %s cannot be read", reach.name)
+
+    def _asks(self, reach: Reach) -> bool:
+        """Whether its answers are still of interest: the provider may have been changed meanwhile."""
+        return any(
+            (each.name, each.provider.models_url) == (reach.name, reach.provider.models_url) for each in self._listed
+        )
 
 
 async def models_of(reach: Reach) -> list[ModelCard]:

@@ -79,26 +79,30 @@ class Failover:
     def __init__(self, reaches: Mapping[str, Reach], traffic: Traffic, followed: Callable[[str, str], None]) -> None:
         """`followed` is told the provider and the error's code of every failed call that another call followed."""
         self.reaches = reaches
+        """Replaced as a whole when providers change."""
         self.traffic = traffic
         self.followed = followed
         self.budget = RetryBudget()
 
-    def open(self, exchange: Exchange, ask: Ask, plan: Plan, tab: Tab) -> Attempts:
+    def open(self, exchange: Exchange, ask: Ask, plan: Plan, reaches: Mapping[str, Reach], tab: Tab) -> Attempts:
         """An async scope around the answer: leaving it closes the provider's stream, read to its end or not.
 
         Entering raises what the last target failed with. Raises `BadRequest` for a deadline that is none.
         """
         self.budget.earn()
         if exchange.timeout_ms is None:
-            return Attempts(self, exchange.wire, ask, plan, tab)
-        return HurriedAttempts(self, exchange.wire, ask, plan, tab, due=due(exchange, exchange.timeout_ms))
+            return Attempts(self, exchange.wire, ask, plan, reaches, tab)
+        return HurriedAttempts(self, exchange.wire, ask, plan, reaches, tab, due=due(exchange, exchange.timeout_ms))
 
 
 class Attempts:
     """The tries of one request, and the scope of the one that succeeded."""
 
-    def __init__(self, failover: Failover, wire: Wire, ask: Ask, plan: Plan, tab: Tab) -> None:
+    def __init__(
+        self, failover: Failover, wire: Wire, ask: Ask, plan: Plan, reaches: Mapping[str, Reach], tab: Tab
+    ) -> None:
         self._failover = failover
+        self._reaches = reaches
         self._wire = wire
         self._ask = ask
         self._tab = tab
@@ -186,7 +190,7 @@ class Attempts:
             await scope.__aexit__(kind, error, trace)
 
     async def _try(self, target: Target) -> Opened:
-        reach = self._failover.reaches[target.provider]
+        reach = self._reaches[target.provider]
         began = monotonic()
         self._turns.began(target)
         try:
@@ -245,8 +249,18 @@ class Attempts:
 class HurriedAttempts(Attempts):
     """The tries of a caller that gave a time of its own: all of them together, and the answer, have that long."""
 
-    def __init__(self, failover: Failover, wire: Wire, ask: Ask, plan: Plan, tab: Tab, *, due: float) -> None:
-        super().__init__(failover, wire, ask, plan, tab)
+    def __init__(
+        self,
+        failover: Failover,
+        wire: Wire,
+        ask: Ask,
+        plan: Plan,
+        reaches: Mapping[str, Reach],
+        tab: Tab,
+        *,
+        due: float,
+    ) -> None:
+        super().__init__(failover, wire, ask, plan, reaches, tab)
         self._due = due
 
     async def __aenter__(self) -> Opened:

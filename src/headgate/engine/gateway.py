@@ -38,8 +38,9 @@ class Gateway:
             ask = exchange.wire.ask(await exchange.body())
             tab.model, tab.stream = ask.model, ask.stream
             plan = await self.models.plan(ask.model)
+            reaches = self.failover.reaches  # those that the plan was made for: they may be replaced while it waits
             async with self.gate.admit(caller, plan), self.recall.turn(exchange, ask, tab) as turn:
                 if turn.answered:
                     return
-                async with self.failover.open(exchange, ask, plan, tab) as opened:
+                async with self.failover.open(exchange, ask, plan, reaches, tab) as opened:
                     await relay(opened, turn.exchange, ask, tab, self.naming)

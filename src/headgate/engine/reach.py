@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -74,3 +75,18 @@ class Reach(msgspec.Struct, frozen=True):
     def call(self, wire: Wire, target: Target, body: bytes) -> Call:
         url, headers = self.provider.url(wire.name, target.model), self.credentials[target.credential].headers
         return Call(url=url, headers=headers, body=body, limits=self.limits)
+
+
+def reach_of(provider: Provider, upstream: Upstream, wires: Mapping[str, Wire]) -> Reach:
+    """A provider behind a client; `wires` are all that there are."""
+    settings, times = provider.settings, provider.settings.timeouts
+    return Reach(
+        provider=provider,
+        upstream=upstream,
+        limits=Limits(times.connect_s, times.first_byte_s, times.idle_s, times.total_s),
+        wires={name: wires[name] for name in provider.wires},
+        credentials={
+            name: Credential(key, [*provider.headers(key), (b"content-type", b"application/json")])
+            for name, key in settings.keys.items()
+        },
+    )

@@ -37,6 +37,10 @@ class Sync:
         self._every_s = every_hours * 3600
         self._rounds: asyncio.Task[None] | None = None
 
+    def follow(self, reaches: Mapping[str, Reach]) -> None:
+        """Other providers from now on."""
+        self._reaches = reaches
+
     def start(self) -> None:
         if self._every_s:
             self._rounds = asyncio.create_task(self._go_round(), name="headgate-sync")

@@ -20,7 +20,8 @@ Cards = dict[str, ModelCard]
 
 
 class Catalogue:
-    """Names and where they lead. Changed by `learn`, `remember` and `restrict` alone, read without waiting.
+    """Names and where they lead. Changed in one step by each of `arrange`, `lead`, `learn`, `remember` and `restrict`;
+    read without waiting.
 
     What is told of one model comes from up to four places. The settings win, then what the provider said to this
     process, then its stored list, then the stored book of prices; each fills the gaps of those before it.
@@ -34,24 +35,43 @@ class Catalogue:
         configured: Mapping[str, Iterable[ModelCard]],
         unready: Iterable[str] = (),
     ) -> None:
-        """`unready` are the providers that have no key or no address, so that they cannot be called."""
-        self.providers = frozenset(providers)
-        self.unready = frozenset(unready)
-        self.prefixes = prefixes
-        self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
+        """As `arrange`."""
         self.whitelist: Whitelist = Everything()
         self.revision = 0
         """Grows with every change of what could be shown."""
-        self._configured = {provider: by_id(cards) for provider, cards in configured.items()}
         self._learned: dict[str, Cards] = {}
         self._learned_us: dict[str, int] = {}
         self._listed: dict[str, Cards] = {}
         self._book: dict[str, Cards] = {}
-        self._cards: dict[str, Cards] = {}
         self._known: dict[str, tuple[Target, ...]] = {}
         self._shown: list[ModelCard] = []
         self._shown_at = -1
-        self._take(self._configured)
+        self.arrange(providers, aliases, prefixes, configured, unready)
+
+    def arrange(
+        self,
+        providers: Iterable[str],
+        aliases: Mapping[str, tuple[str, ...]],
+        prefixes: tuple[Prefix, ...],
+        configured: Mapping[str, Iterable[ModelCard]],
+        unready: Iterable[str] = (),
+    ) -> None:
+        """Replaces what the settings say; what the lists of the providers said stays known, of those that stay.
+
+        `unready` are the providers that have no key or no address, so that they cannot be called.
+        """
+        self.providers = frozenset(providers)
+        self.unready = frozenset(unready)
+        self.prefixes = prefixes
+        self._configured = {provider: by_id(cards) for provider, cards in configured.items()}
+        self._cards: dict[str, Cards] = {}
+        self.lead(aliases)
+        self._take({**self._configured, **self._learned, **self._listed, **self._book})
+
+    def lead(self, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """Replaces the names that lead to `provider/model`."""
+        self.aliases = {name: tuple(self._target(entry) for entry in entries) for name, entries in aliases.items()}
+        self.revision += 1
 
     def learn(self, provider: str, cards: Iterable[ModelCard]) -> None:
         """Replaces what a provider said to this process; configured models stay."""
@@ -101,7 +121,7 @@ class Catalogue:
 
     def _take(self, providers: Iterable[str]) -> None:
         """Takes in what changed of these providers."""
-        for provider in providers:
+        for provider in (provider for provider in providers if provider in self.providers):
             self._cards[provider] = {model: self._merged(provider, model) for model in self._models(provider)}
         known: dict[str, list[Target]] = {}
         for name, models in self._cards.items():

@@ -43,6 +43,10 @@ class KnownModels:
             with suppress(asyncio.CancelledError):
                 await self._following
 
+    def renew(self) -> None:
+        """Everything is read again within `POLL_S`: the providers have changed, and with them what counts."""
+        self._versions = {}
+
     async def refresh(self) -> None:
         """Takes in what changed since the last time. Raises `StorageUnavailable`."""
         async with self._refreshing:

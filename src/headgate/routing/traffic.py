@@ -88,6 +88,18 @@ class Traffic:
         self._refused.clear()
         self.conditions.forgive()
 
+    def renew(self, provider: str, credential: str) -> None:
+        """Another secret stands for a credential: what made the old one rest says nothing of it."""
+        self._refused.pop((provider, credential), None)
+        for target, condition in self.conditions.items():
+            if (target.provider, target.credential) == (provider, credential):
+                condition.rests_until = condition.low_until = 0.0
+
+    def redraw(self, route: str) -> None:
+        """A route has other targets now: what its strategy remembers was about the old ones."""
+        for kind in STRATEGIES:
+            self._strategies.pop((route, kind), None)
+
     def choose(self, route: Route, tried: Collection[Target], conversation: str) -> Target | None:
         """The best target that is fit; None where none is left. Those near a rate limit come after the others."""
         for tier in self._well(route.tiers, tried):

@@ -26,8 +26,13 @@ class Redaction:
     """Replaces secrets by `****`. Text without a trace of one costs a few substring searches."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret.reveal())}
-        patterns = {form: _pattern(form) for form in sorted(forms, key=len, reverse=True)} | _LOOKS
+        self._forms: set[str] = set()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[Secret]) -> None:
+        """More secrets; those that it knows it never forgets, as they may still be said."""
+        self._forms |= {form for secret in secrets if secret for form in _forms(secret.reveal())}
+        patterns = {form: _pattern(form) for form in sorted(self._forms, key=len, reverse=True)} | _LOOKS
         self._patterns = [(hint, re.compile(pattern)) for hint, pattern in patterns.items()]
 
     def __call__(self, text: str) -> str:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -49,7 +50,8 @@ def running(home: Path, environ: Mapping[str, str] | None = None, settings: str 
     home.mkdir(parents=True, exist_ok=True)
     (home / "headgate.yaml").write_text(settings)
     base = {"HEADGATE_HOME": str(home), "HEADGATE_ADMIN_KEY": OWNER_KEY, "API_KEYS": CALLER_KEY}
-    house = House(load(environ=base | dict(environ or {}), folder=home))
+    read = partial(load, environ=base | dict(environ or {}), folder=home)
+    house = House(read(), read)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(

@@ -89,7 +89,7 @@ class ConfigError(HeadgateError):
     level = logging.ERROR
 
     def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+        super().__init__(message, param=".".join(keys).replace(".[", "[") or None)
         self.keys = keys
 
 

@@ -120,7 +120,7 @@ def test_the_versions_say_when_by_whom_and_what(owner: httpx.Client) -> None:
         ({"targets": ["two/m"], "context_length": "lnog"}, "context_length", "Did you mean long?"),
         ({"targets": ["two/m"], "content_filter": "new"}, "content_filter", "circle"),
         ({"targets": "two/m"}, "targets", "a list"),
-        ({}, "targets", "at least one target"),
+        ({}, "routes.new", "at least one target"),
         ([], "routes.new", "a table of settings"),
         ({"targets": ["${HOME}/m"]}, "targets[0]", "'${HOME}/m'"),
     ],

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from headgate.config.settings import name_of
 from headgate.control.guard import Owner
 from headgate.errors import BadRequest, ConfigError
 from headgate.types import Reloaded
@@ -32,5 +31,5 @@ async def reload(request: Request, caller: Owner) -> ReloadedNames:
     try:
         reloaded = await again()
     except ConfigError as error:
-        raise BadRequest(error.message, param=name_of(error.keys) if error.keys else None, code=error.code) from None
+        raise BadRequest(error.message, param=error.param, code=error.code) from None
     return ReloadedNames(changed=reloaded.changed, needs_restart=reloaded.needs_restart)

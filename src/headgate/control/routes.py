@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from headgate.config.routes import RouteSettings
-from headgate.config.settings import Layer, Source, fill, name_of, near, node_of
+from headgate.config.settings import Layer, Source, fill, near, node_of
 from headgate.control.body import bounded
 from headgate.control.guard import Owner
 from headgate.errors import BadRequest, ConfigError, NotFound
@@ -176,7 +176,7 @@ def read_route(name: str, body: bytes) -> RouteSettings:
     try:
         return fill(RouteSettings, node_of(msgspec.json.decode(body), BODY), ("routes", name))
     except ConfigError as error:
-        raise in_body(name, error.message, name_of(error.keys)) from None
+        raise in_body(name, error.message, error.param or "") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
 

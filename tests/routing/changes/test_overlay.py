@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from headgate.config.routes import RouteSettings, RouteTarget
-from headgate.config.settings import name_of
 from headgate.errors import ConfigError
 from headgate.routing.changes.overlay import Overlay, Written, lay, merged
 
@@ -27,7 +26,7 @@ def test_an_overlay_adds_replaces_and_removes(written: Written) -> None:
     [
         ({"new": LOST}, "routes.new.targets[0]", "at run time: routes.new.targets[0] is 'gone/m'; expected"),
         ({"new": RouteSettings((RouteTarget("two", "m", credential="blue"),))}, "routes.new.targets[0].credential", ""),
-        ({"new": RouteSettings()}, "routes.new.targets", "expected at least one target"),
+        ({"new": RouteSettings()}, "routes.new", "expected at least one target"),
         ({"new": RouteSettings(("one/m",), content_filter="lnog")}, "routes.new.content_filter", "mean long?"),
         ({"long": RouteSettings(("one/m",), content_filter="short")}, "routes.long.content_filter", "short → long"),
         ({"long": None}, "routes.short.context_length", "the settings: routes.short.context_length is 'long'"),
@@ -39,7 +38,7 @@ def test_what_cannot_be_followed_is_named_with_its_field(
 ) -> None:
     with pytest.raises(ConfigError) as raised:
         merged(overlay, written)
-    assert name_of(raised.value.keys) == field
+    assert raised.value.param == field
     assert said in raised.value.message
 
 
@@ -54,7 +53,7 @@ def test_only_what_does_not_fit_is_left_out(written: Written) -> None:
     laid = lay(overlay, written)
     assert set(laid.routes) == {"short", "long", "uses-good", "good"}
     assert set(laid.left_out) == {"uses-lost", "lost", "long"}
-    assert name_of(laid.left_out["lost"].keys) == "routes.lost.targets[0]"
+    assert laid.left_out["lost"].param == "routes.lost.targets[0]"
     assert (laid.changed("good"), laid.changed("lost"), laid.changed("long")) == (True, False, False)
 
 

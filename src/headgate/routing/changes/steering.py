@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from headgate.config.routes import RouteSettings
-from headgate.config.settings import name_of
 from headgate.errors import BadRequest, ConfigError, HouseError, NotFound
 from headgate.routing.changes.overlay import SETTINGS_ALONE, Laid, Overlay, Version, Written, lay, merged
 from headgate.routing.changes.repository import RouteVersions
@@ -101,7 +100,7 @@ class Steering:
         except ConfigError as error:
             was, now = (lay(overlay, self._written).left_out for overlay in (before, after))
             if any(name in touched or name not in was for name in now):
-                raise BadRequest(error.message, param=name_of(error.keys)) from None
+                raise BadRequest(error.message, param=error.param) from None
 
     def _without(self, name: str, overlay: Overlay) -> Overlay:
         if overlay.get(name, self._written.routes.get(name)) is None:

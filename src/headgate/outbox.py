@@ -7,7 +7,10 @@ answers instead of once for each. Waking it is the dearest thing that a small an
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -18,7 +21,7 @@ class Outbox:
         self._flushes: list[Callable[[], None]] = []
 
     def add(self, flush: Callable[[], None]) -> None:
-        """Takes a connection's `flush`, which hands its bytes to the kernel and never raises."""
+        """Takes a connection's `flush`, which hands its bytes to the kernel. One that fails holds up no other."""
         if not self._flushes:
             self._loop.call_soon(self._end_round)
         self._flushes.append(flush)
@@ -26,4 +29,7 @@ class Outbox:
     def _end_round(self) -> None:
         flushes, self._flushes = self._flushes, []
         for flush in flushes:
-            flush()
+            try:
+                flush()
+            except Exception:
+                log.exception("a connection could not send; the others go on")

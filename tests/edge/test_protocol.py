@@ -7,7 +7,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -309,6 +309,44 @@ async def test_more_clients_than_there_may_be_are_told_so(strict: RunningGateway
     finally:
         for _, writer in clients:
             writer.close()
+
+
+async def test_a_broken_request_costs_those_beside_it_nothing(gateway: RunningGateway) -> None:
+    broken = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\nexpect: 100-continue\r\n"
+        b"transfer-encoding: chunked\r\n\r\nZZZ\r\n" % gateway.key.encode()
+    )
+    async with AsyncExitStack() as clients:
+        beside = [await clients.enter_async_context(line(gateway)) for _ in range(20)]
+        for number, client in enumerate(beside):
+            if number % 4 == 0:
+                await (await clients.enter_async_context(line(gateway))).say(broken)
+            await client.say(echo(gateway, f"beside-{number}", "connection: close\r\n"))
+        answers = await asyncio.gather(*(client.rest() for client in beside))
+    assert [b"beside-%d" % number in answer for number, answer in enumerate(answers)] == [True] * 20
+
+
+async def test_upgrades_that_come_together_are_the_first_ones_end(gateway: RunningGateway) -> None:
+    said = echo(gateway, "java", "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nHTTP2-Settings: AAMA\r\n")
+    async with line(gateway) as client:
+        await client.say(said + said)
+        heard = await client.rest()
+    assert heard.startswith(b"HTTP/1.1 200 ")
+    assert heard.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_flush_that_fails_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    flushed: list[int] = []
+    outbox = Outbox(asyncio.get_running_loop())
+
+    def broken() -> None:
+        raise RuntimeError
+
+    outbox.add(broken)
+    outbox.add(lambda: flushed.append(1))
+    await asyncio.sleep(0)
+    assert flushed == [1]
+    assert "could not send" in caplog.text
 
 
 async def test_an_outbox_flushes_all_at_the_end_of_the_round() -> None:

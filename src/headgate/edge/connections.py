@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from time import monotonic
 from typing import Protocol
@@ -57,9 +58,12 @@ class Connections:
 
     def _round(self) -> None:
         now = monotonic()
-        for connection in tuple(self._open):
-            connection.look(now)
         self._rounds = self.loop.call_later(ROUND_S, self._round) if self._open else None
+        for connection in tuple(self._open):
+            try:
+                connection.look(now)
+            except Exception:
+                log.exception("a connection's limits could not be kept; the others' are")
 
 
 def room(limits: Server) -> int:
@@ -75,6 +79,7 @@ def descriptors() -> int:
     return getrlimit(RLIMIT_NOFILE)[0]
 
 
+log = logging.getLogger(__name__)
 _servers: WeakKeyDictionary[ServerState, Connections] = WeakKeyDictionary()
 
 

@@ -43,9 +43,9 @@ class Protocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_all", "_app", "_barren", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_last", "_noted",
-        "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state", "_transport",
-        "_turn", "_under_way", "_url",
+        "_all", "_app", "_barren", "_closed", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_last",
+        "_noted", "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state",
+        "_transport", "_turn", "_under_way", "_url",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +83,8 @@ class Protocol(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
         self._last = False
         """No request is taken but those that have begun."""
+        self._closed = False
+        """Nothing is sent any more."""
         self._ending = False
         """Nothing that the client sends is heard any more."""
         self._due = inf
@@ -110,7 +112,7 @@ class Protocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.state.connections.discard(cast(Any, self))
         self._all.leave(self)
-        self._ending = True
+        self._ending = self._closed = True
         self._out.clear()
         for turn in (self._turn, self._incoming):
             if turn is not None:
@@ -220,6 +222,8 @@ class Protocol(asyncio.Protocol):
         if rest and self._incoming is not None:
             try:
                 self._parser.feed_data(rest)
+            except HttpParserUpgrade:
+                self._ending = True
             except HttpParserError as error:
                 self._refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
 
@@ -262,7 +266,9 @@ class Protocol(asyncio.Protocol):
             await asyncio.shield(self._room)
 
     def write(self, data: bytes) -> None:
-        """Sends at the end of the loop's round, earlier only where much waits."""
+        """Sends at the end of the loop's round, earlier only where much waits. Nothing follows the last word."""
+        if self._closed:
+            return
         if not self._out:
             self._all.outbox.add(self.flush)
         self._out.append(data)
@@ -281,7 +287,7 @@ class Protocol(asyncio.Protocol):
     def close(self) -> None:
         """Ends the connection once everything that was written is with the client, or its time to read is over."""
         self.flush()
-        self._ending = True
+        self._ending = self._closed = True
         self._due = monotonic() + self._all.limits.write_s
         self._transport.close()
 
@@ -352,7 +358,7 @@ class Protocol(asyncio.Protocol):
     def _linger(self) -> None:
         """Closes our side, and the whole once the client has read it: an answer is lost if a reset overtakes it."""
         self.flush()
-        self._ending = True
+        self._ending = self._closed = True
         self._due = monotonic() + LINGER_S
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -123,7 +123,7 @@ class Turn:
 
     async def receive(self) -> Message:
         """The ASGI application's `receive`."""
-        if self._expects and not self.begun:
+        if self._expects and not (self.begun or self._left):
             self._expects = False
             self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self._left or self._answered):

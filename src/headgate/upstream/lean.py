@@ -80,12 +80,14 @@ class Lean:
 
     def _sweep(self) -> None:
         now = monotonic()
-        for answer in [answer for answer in self._answers if answer.due <= now]:
-            answer.expire(now)
-        idling = [pool.expire() for pool in self._pools.values()]
-        self._sweeping = bool(self._answers) or any(idling)
-        if self._sweeping:
-            asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+        try:
+            for answer in [answer for answer in self._answers if answer.due <= now]:
+                answer.expire(now)
+            idling = [pool.expire() for pool in self._pools.values()]
+            self._sweeping = bool(self._answers) or any(idling)
+        finally:
+            if self._sweeping:
+                asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
 
 class LeanAnswer(Incoming):

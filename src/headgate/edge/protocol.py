@@ -43,9 +43,9 @@ class Protocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_all", "_app", "_barren", "_closed", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming", "_last",
-        "_noted", "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since", "_state",
-        "_transport", "_turn", "_under_way", "_url",
+        "_all", "_app", "_barren", "_closed", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming",
+        "_last", "_noted", "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since",
+        "_state", "_transport", "_turn", "_under_way", "_url",
     )  # fmt: skip
 
     def __init__(

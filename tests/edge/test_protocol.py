@@ -7,10 +7,14 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from headgate.edge.protocol import Protocol
+from headgate.edge.reply import Message, Receive, Scope, Send
 from headgate.outbox import Outbox
 from headgate.testing.gateway import RunningGateway, running
 from tests.usage import row_where
@@ -311,19 +315,46 @@ async def test_more_clients_than_there_may_be_are_told_so(strict: RunningGateway
             writer.close()
 
 
-async def test_a_broken_request_costs_those_beside_it_nothing(gateway: RunningGateway) -> None:
-    broken = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\nexpect: 100-continue\r\n"
-        b"transfer-encoding: chunked\r\n\r\nZZZ\r\n" % gateway.key.encode()
+class Eager(asyncio.Transport):
+    """A transport that refuses what comes after the last word, as a real one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.over = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.over, "written after the last word"
+        self.written += bytes(data)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.over = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_nothing_is_said_after_the_last_word(caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(await receive())
+
+    server, transport = ServerState(), Eager()
+    connection = Protocol(uvicorn.Config(application), server, {})
+    connection.connection_made(transport)
+    connection.data_received(
+        b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n"
     )
-    async with AsyncExitStack() as clients:
-        attackers = [await clients.enter_async_context(line(gateway)) for _ in range(20)]
-        beside = [await clients.enter_async_context(line(gateway)) for _ in range(20)]
-        for number, client in enumerate(beside):
-            attackers[number].writer.write(broken)
-            client.writer.write(echo(gateway, f"beside-{number}"))
-        answers = await asyncio.gather(*(client.hear(b"}}") for client in beside))
-    assert [b"beside-%d" % number in answer for number, answer in enumerate(answers)] == [True] * 20
+    for _ in range(3):
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+    assert [message["type"] for message in asked] == ["http.disconnect"]
+    assert transport.written.startswith(b"HTTP/1.1 400 ")
+    assert caplog.text == ""
 
 
 async def test_upgrades_that_come_together_are_the_first_ones_end(gateway: RunningGateway) -> None:

@@ -25,10 +25,11 @@ TRANSLATED = "claude-bench"
 COMMAND = [str(Path(sys.executable).with_name("headgate"))]
 
 
-def start(folder: Path, static: int, streaming: int) -> Server:
-    """Starts `headgate serve`. The two numbers are the ports of its providers."""
+def start(folder: Path, static: int, streaming: int, settings_file: str = "") -> Server:
+    """Starts `headgate serve`. The two numbers are the ports of its providers, the text is its headgate.yaml."""
     home = folder / "home"
     home.mkdir(parents=True)
+    (home / "headgate.yaml").write_text(settings_file)
     port = free_port()
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     settings = {

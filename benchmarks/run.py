@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import choosing
 import gateway
 import load
 import msgspec
@@ -29,6 +30,8 @@ class Effort(msgspec.Struct, frozen=True):
     events: int
 
 
+KEEPING = "cache: {ttl_s: 3600}\n"
+"""A second gateway gives kept answers again."""
 WHOLE = Effort(rounds=3, seconds=4, events=2000)
 QUICK = Effort(rounds=1, seconds=2, events=500)
 
@@ -46,6 +49,8 @@ class Bench:
         self._streaming = stack.enter_context(servers.running(servers.streaming(folder, effort.events)))
         self._gateway = gateway.start(folder / "gateway", self._static.port, self._streaming.port)
         stack.callback(self._gateway.end)
+        self._keeping = gateway.start(folder / "keeping", self._static.port, self._streaming.port, KEEPING)
+        stack.callback(self._keeping.end)
 
     def run(self) -> None:
         """Every stage in its order. A stage that fails says why in its rows; the others go on."""
@@ -60,6 +65,10 @@ class Bench:
         self._stage("ratio", lambda: self._value("gateway") / self._value("nginx"))
         self._stage("translated", lambda: self._answers(self._gateway, gateway.TRANSLATED).rate)
         self._stage("translated_ratio", lambda: self._value("translated") / self._value("gateway"))
+        self._stage("cached", lambda: self._answers(self._keeping).rate)
+        self._stage("cached_ratio", lambda: self._value("cached") / self._value("gateway"))
+        self._stage("choosing", choosing.choosing_us)
+        self._stage("alone", choosing.alone_us)
         self._streams()
         self._stage("grown", lambda: self._gateway.resident_mb() - self._value("resident"))
         self._stage("requests", lambda: float(self._requests))

@@ -247,6 +247,7 @@ class Rooms:
         async with self._reloading:
             said = await asyncio.to_thread(self._read)
             reloaded = self._follow(said)
+            await self.known_models.again()
         for notice in said.notices:
             log.warning("%s", notice)
         log.info("the settings were read again; changed: %s", ", ".join(reloaded.changed) or "nothing")
@@ -268,7 +269,6 @@ class Rooms:
         self.discovery.catalogue.arrange(
             offer.providers, names_of(config, laid.routes), offer.prefixes, *cards_of(config, offer)
         )
-        self.known_models.renew()
         self.sync.follow(reaches)
         self.discovery.follow(reaches)
         self._renew(self.gateway.failover.reaches, reaches)

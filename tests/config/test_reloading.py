@@ -19,6 +19,7 @@ AFTER = """
 server: {port: 9001, workers: 1}
 log: {level: debug}
 answer_model: asked
+catalogue: {sync_hours: 5, models: {one/m: {context_length: 1000}}}
 prefixes: {mine-: one}
 providers:
   one: {base_url: "http://127.0.0.1:1", key: sk-new, headers: {x-team: b}, timeouts: {idle_s: 5}, http2: true}
@@ -42,6 +43,7 @@ def test_what_can_be_followed_is_and_the_rest_is_named(tmp_path: Path) -> None:
         "aliases.fast",
         "answer_model",
         "auth.keys",
+        "catalogue.models",
         "prefixes",
         "providers.one.headers.x-team",
         "providers.one.key",
@@ -52,7 +54,7 @@ def test_what_can_be_followed_is_and_the_rest_is_named(tmp_path: Path) -> None:
         "routes.r.targets",
         "routes.s",
     ]
-    assert differences(config, said) == ["database", "log.level", "server.host", "server.port"]
+    assert differences(config, said) == ["catalogue.sync_hours", "database", "log.level", "server.host", "server.port"]
     assert (config.server, config.database_url, config.log) == (now.server, now.database_url, now.log)
     assert (config.providers, config.auth.keys) == (said.providers, said.auth.keys)
 

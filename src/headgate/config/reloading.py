@@ -13,7 +13,7 @@ from headgate.config.settings import Keys, name_of
 from headgate.errors import ConfigError
 
 LIVE = ("providers", "aliases", "routes", "prefixes", "timeouts", "answer_model", "notices")
-"""What changes while running, besides the keys of `auth`."""
+"""What changes while running, besides the keys of `auth` and the models of `catalogue`."""
 
 _SAID_ELSEWHERE = {"database_url": "database", "redis_url": "redis"}
 _DERIVED = frozenset(("notices", "loopback_only"))
@@ -31,7 +31,10 @@ def followed(now: Config, said: Config) -> Config:
             f"auth: a weak key or the mode open, while {now.server.host} is listened on, which is no loopback address; "
             "expected keys of 8 characters or more that are not well known"
         )
-    return replace(now, auth=auth, loopback_only=loopback_only, **{name: getattr(said, name) for name in LIVE})
+    facts = replace(now.catalogue, models=said.catalogue.models)
+    return replace(
+        now, auth=auth, catalogue=facts, loopback_only=loopback_only, **{name: getattr(said, name) for name in LIVE}
+    )
 
 
 def differences(one: Config, other: Config) -> list[str]:

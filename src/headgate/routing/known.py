@@ -43,9 +43,11 @@ class KnownModels:
             with suppress(asyncio.CancelledError):
                 await self._following
 
-    def renew(self) -> None:
-        """Everything is read again within `POLL_S`: the providers have changed, and with them what counts."""
-        self._versions = {}
+    async def again(self) -> None:
+        """Takes in everything anew: other providers have other rows, and the whitelist knows them by their names."""
+        async with self._refreshing:
+            self._versions = {}
+        await self._hear()
 
     async def refresh(self) -> None:
         """Takes in what changed since the last time. Raises `StorageUnavailable`."""

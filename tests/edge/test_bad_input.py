@@ -255,7 +255,14 @@ def test_errors_under_v1_are_openais_and_under_api_v1_everyones(http: httpx.Clie
         assert body["message"] == body["detail"] == error["message"]
 
 
-@pytest.mark.parametrize("twice", ['"model":"echo","model":"gpt-4o"', '"model":"echo","stream":false,"stream" : true'])
+@pytest.mark.parametrize(
+    "twice",
+    [
+        '"model":"echo","model":"gpt-4o"',
+        '"model":"echo","stream":false,"stream" : true',
+        '"model":"echo","model":"gpt-4o","\\u0022\\u0022\\u0022\\u0022":0',
+    ],
+)
 def test_a_field_that_comes_twice_is_refused(http: httpx.Client, fake: FakeUpstream, twice: str) -> None:
     body = f'{{{twice},"messages":[{{"role":"user","content":"a \\"quoted\\" word"}}]}}'
     answer = http.post("/v1/chat/completions", content=body)

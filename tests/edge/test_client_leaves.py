@@ -94,6 +94,19 @@ async def test_leaving_before_the_first_byte(
     assert len(calls(fake)) == 1, "a caller that left is not served by another try"
 
 
+@pytest.mark.parametrize("more", [1, 3])
+async def test_leaving_with_more_requests_on_the_way(gateway: RunningGateway, fake: FakeUpstream, more: int) -> None:
+    fake.fault(Silence())
+    async with visitor(gateway) as guest:
+        await guest.ask(gateway.key, "gpt-4o", stream=True)
+        call = await called(fake)
+        for _ in range(more):
+            await guest.ask(gateway.key, "echo", stream=False)
+        await guest.leave()
+        await call.wait_left(SOON_S)
+    assert row_where(gateway, session=guest.session)["status"] == 499
+
+
 async def test_leaving_during_a_whole_answer(gateway: RunningGateway, fake: FakeUpstream) -> None:
     fake.fault(Stall(after=0))
     async with visitor(gateway) as guest:

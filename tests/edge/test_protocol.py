@@ -140,6 +140,9 @@ async def test_an_answer_on_its_way_is_whole_before_junk_ends_the_connection(gat
 
 
 REFUSED = {
+    "another coding behind an upgrade": b"POST /v1/models HTTP/1.1\r\nhost: x\r\n"
+    b"connection: Upgrade\r\nupgrade: h2c\r\n"
+    b"transfer-encoding: gzip\r\n\r\n0\r\n\r\n",
     "no host": b"GET /health/live HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /health/live HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     "a host that is none": b"GET /health/live HTTP/1.1\r\nhost: a/b@c\r\n\r\n",
@@ -336,6 +339,9 @@ class Eager(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 async def test_nothing_is_said_after_the_last_word(caplog: pytest.LogCaptureFixture) -> None:
     asked: list[Message] = []
@@ -355,6 +361,22 @@ async def test_nothing_is_said_after_the_last_word(caplog: pytest.LogCaptureFixt
     assert [message["type"] for message in asked] == ["http.disconnect"]
     assert transport.written.startswith(b"HTTP/1.1 400 ")
     assert caplog.text == ""
+
+
+async def test_a_flood_on_one_connection_ends_it(gateway: RunningGateway) -> None:
+    async with line(gateway) as client:
+        await client.say(echo(gateway, "first") + LIVE * 5000)
+        heard = await client.rest()
+    assert b"first" in heard
+    assert heard.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_large_request_behind_another_ends_the_connection_after_the_answer(gateway: RunningGateway) -> None:
+    async with line(gateway) as client:
+        await client.say(echo(gateway, "first") + echo(gateway, "x" * 500_000))
+        heard = await client.rest()
+    assert b"first" in heard
+    assert heard.count(b"HTTP/1.1 ") == 1
 
 
 async def test_upgrades_that_come_together_are_the_first_ones_end(gateway: RunningGateway) -> None:

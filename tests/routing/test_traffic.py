@@ -213,6 +213,30 @@ def test_when_nothing_is_fit_the_first_back_is_tried_and_others_only_at_a_risk()
     assert walk(scene, to) == [C, A, B]
 
 
+@pytest.mark.parametrize(
+    ("error", "second"),
+    [
+        (UpstreamFailed("it failed", upstream_status=500), "other"),
+        (UpstreamTimeout("silent"), "other"),
+        (UpstreamRateLimited("slow down", upstream_status=429), "p"),
+        (UpstreamAuthFailed("who are you?", upstream_status=401), "p"),
+    ],
+)
+def test_another_key_is_for_a_keys_own_trouble(error: UpstreamError, second: str) -> None:
+    scene = Scene()
+    legs = [Leg(Target("p", "m"), ("one", "two", "three")), Leg(Target("other", "m"), ("one",), priority=1)]
+    route = route_of("r", legs, "weighted")
+    mine = turns(scene.traffic, route.targets, route, "")
+    first = mine.next(never)
+    assert first is not None
+    mine.began(first)
+    mine.ended(first, error, whole=False)
+    following = mine.next(never)
+    assert following is not None
+    assert following.provider == second
+    assert following != first
+
+
 def test_the_only_target_is_always_tried() -> None:
     scene, to = Scene(), route("priority", 1)
     scene.fail(A, 50)

@@ -26,6 +26,8 @@ def check_head(version: str, method: bytes, noted: dict[bytes, bytes]) -> None:
         raise BadRequest(f"HTTP {version} is not served; expected HTTP/1.1")
     elif b"transfer-encoding" in noted:
         raise BadRequest("HTTP/1.0 has no transfer-encoding")
+    if noted.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise BadRequest("no transfer-encoding is served but chunked")
     if host and not _HOST.fullmatch(host):
         raise BadRequest("the header host is not the name of a host")
     if method == b"CONNECT":

@@ -17,13 +17,16 @@ from uvicorn.server import ServerState
 from headgate.config import Server
 from headgate.edge.connections import Connections, connections_of
 from headgate.edge.head import check_head, split_target
+from headgate.edge.outgoing import Outgoing
 from headgate.edge.turn import Turn, plain_answer
 from headgate.errors import BadRequest, HeadgateError, HeadTooLarge, RequestTooSlow, TooManyConnections
 
 HEAD_BYTES = 64 * 1024
 """The largest head of a request."""
 HELD_BYTES = 64 * 1024
-"""Bytes that wait, of a body for the application or of answers for the kernel, before somebody has to wait."""
+"""Bytes of a body that wait for the application before the client has to wait."""
+QUEUED = 16
+"""Requests that may wait on one connection for the answers to those before them."""
 LINGER_S = 2.0
 """How long a client that sends on is listened to after its answer, so that a reset does not take the answer away."""
 
@@ -43,9 +46,8 @@ class Protocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_all", "_app", "_barren", "_closed", "_common", "_due", "_ending", "_full_at", "_headers", "_incoming",
-        "_last", "_noted", "_out", "_out_size", "_parser", "_queue", "_reading", "_received", "_room", "_since",
-        "_state", "_transport", "_turn", "_under_way", "_url",
+        "_all", "_app", "_barren", "_common", "_due", "_ending", "_headers", "_incoming", "_last", "_noted", "_out",
+        "_parser", "_queue", "_reading", "_received", "_since", "_state", "_transport", "_turn", "_under_way", "_url",
     )  # fmt: skip
 
     def __init__(
@@ -76,15 +78,8 @@ class Protocol(asyncio.Protocol):
         self._barren = 0
         """Bytes since the last that became a body or ended a request: headers, chunk extensions, trailers."""
         self._reading = True
-        self._out: list[bytes] = []
-        self._out_size = 0
-        self._full_at = inf
-        """Since when the client does not take what is sent."""
-        self._room: asyncio.Future[None] | None = None
         self._last = False
         """No request is taken but those that have begun."""
-        self._closed = False
-        """Nothing is sent any more."""
         self._ending = False
         """Nothing that the client sends is heard any more."""
         self._due = inf
@@ -92,6 +87,7 @@ class Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._out = Outgoing(self._transport, self._all.loop, self._all.outbox, self._all.limits.write_s)
         self._common = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -112,13 +108,12 @@ class Protocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.state.connections.discard(cast(Any, self))
         self._all.leave(self)
-        self._ending = self._closed = True
-        self._out.clear()
+        self._ending = True
+        self._out.lost()
         for turn in (self._turn, self._incoming):
             if turn is not None:
                 turn.leave()
         self._queue.clear()
-        self._make_room()
 
     def eof_received(self) -> None:
         """A client that has said all it has to say is gone: nothing that calls a model half-closes on purpose."""
@@ -176,6 +171,7 @@ class Protocol(asyncio.Protocol):
             scope["state"] = self._state.copy()
         turn = Turn(
             self,
+            self._out,
             scope,
             keep_alive=parser.should_keep_alive() and not self._last,
             expects=noted.get(b"expect", b"").lower() == b"100-continue",
@@ -186,16 +182,24 @@ class Protocol(asyncio.Protocol):
         self._incoming = turn
         if self._turn is None:
             self._begin(turn)
-        else:
+        elif len(self._queue) < QUEUED:
             self._queue.append(turn)
-            self.pause_reading()
+        else:
+            raise BadRequest(f"more than {QUEUED} requests wait on one connection")
 
     def on_body(self, body: bytes) -> None:
         self._barren = 0
         if self._incoming is not None:
             self._incoming.give(body)
             if self._incoming.held > HELD_BYTES:
-                self.pause_reading()
+                self._hold()
+
+    def _hold(self) -> None:
+        """Lets the client wait while the application reads. Behind another request nobody reads yet, and whoever does
+        not read from a connection does not see its client leave: a large body has no place there."""
+        if self._incoming is not self._turn:
+            raise BadRequest("a large request came before the answer to the one before it")
+        self.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._incoming is not None and not self._parser.should_upgrade():
@@ -245,7 +249,7 @@ class Protocol(asyncio.Protocol):
             else:
                 self._due = monotonic() + self._all.limits.idle_s
                 self.resume_reading()
-        elif self._incoming is turn:
+        elif self._incoming is not None:
             self._linger()
         else:
             self.close()
@@ -255,40 +259,11 @@ class Protocol(asyncio.Protocol):
         """Headers that every answer has: the date, which uvicorn brings up to date each second."""
         return self._all.state.default_headers
 
-    @property
-    def full(self) -> bool:
-        """The client does not take what is sent: wait for `room`."""
-        return self._room is not None
-
-    async def room(self) -> None:
-        """Waits until the client has taken enough, or is gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
-
-    def write(self, data: bytes) -> None:
-        """Sends at the end of the loop's round, earlier only where much waits. Nothing follows the last word."""
-        if self._closed:
-            return
-        if not self._out:
-            self._all.outbox.add(self.flush)
-        self._out.append(data)
-        self._out_size += len(data)
-        if self._out_size > HELD_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hands to the kernel what was written."""
-        if self._out:
-            data = b"".join(self._out)
-            self._out.clear()
-            self._out_size = 0
-            self._transport.write(data)
-
     def close(self) -> None:
         """Ends the connection once everything that was written is with the client, or its time to read is over."""
-        self.flush()
-        self._ending = self._closed = True
-        self._due = monotonic() + self._all.limits.write_s
+        self._out.last()
+        self._ending = True
+        self._due = inf
         self._transport.close()
 
     def shutdown(self) -> None:
@@ -315,21 +290,14 @@ class Protocol(asyncio.Protocol):
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        self._full_at = monotonic()
-        self._room = self._all.loop.create_future()
+        self._out.pause()
 
     def resume_writing(self) -> None:
-        self._full_at = inf
-        self._make_room()
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+        self._out.resume()
 
     def look(self, now: float) -> None:
         limits = self._all.limits
-        if now - self._full_at > limits.write_s:
+        if self._out.stuck(now):
             self._transport.abort()
         elif self._ending or not self._under_way:
             if now > self._due:
@@ -346,7 +314,7 @@ class Protocol(asyncio.Protocol):
         if turn is None or (turn is self._incoming and not turn.begun):
             if turn is not None:
                 turn.leave()
-            self.write(plain_answer(error, self.date))
+            self._out.write(plain_answer(error, self.date))
             self._linger()
         elif turn is self._incoming:
             turn.leave()
@@ -357,8 +325,8 @@ class Protocol(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Closes our side, and the whole once the client has read it: an answer is lost if a reset overtakes it."""
-        self.flush()
-        self._ending = self._closed = True
+        self._out.last()
+        self._ending = True
         self._due = monotonic() + LINGER_S
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from headgate.edge.deferred import App
+from headgate.edge.outgoing import Outgoing
 from headgate.edge.reply import Headers, Message, Scope
 from headgate.errors import HeadgateError, InternalError
 from headgate.wire.openai import error_body
@@ -27,13 +28,6 @@ class Line(Protocol):
     @property
     def date(self) -> Headers: ...
 
-    @property
-    def full(self) -> bool: ...
-
-    async def room(self) -> None: ...
-
-    def write(self, data: bytes) -> None: ...
-
     def resume_reading(self) -> None: ...
 
     def over(self, turn: Turn) -> None: ...
@@ -45,12 +39,13 @@ class Turn:
     """One request: its body waits here for the application, its answer goes to the line. `held` counts body bytes."""
 
     __slots__ = (
-        "_answered", "_chunked", "_expects", "_left", "_line", "_news", "_old", "_pieces", "_promised", "_scope",
-        "_told", "_whole", "begun", "held", "keep_alive", "task",
+        "_answered", "_chunked", "_expects", "_left", "_line", "_news", "_old", "_out", "_pieces", "_promised",
+        "_scope", "_told", "_whole", "begun", "held", "keep_alive", "task",
     )  # fmt: skip
 
-    def __init__(self, line: Line, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
+    def __init__(self, line: Line, out: Outgoing, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
         self._line = line
+        self._out = out
         self._scope = scope
         self._expects = expects
         self._old = False
@@ -72,7 +67,7 @@ class Turn:
     def be_old(self) -> None:
         """The client speaks HTTP/1.0: no chunks, one request a connection."""
         self._old = True
-        self.keep_alive = False
+        self._expects = self.keep_alive = False
 
     def give(self, body: bytes) -> None:
         """A piece of the body came."""
@@ -117,7 +112,7 @@ class Turn:
             return
         log.error("%s %s: %s", self._scope["method"], self._scope["path"], why, exc_info=error)
         if not self.begun:
-            self._line.write(plain_answer(InternalError("headgate failed; its log says why"), self._line.date))
+            self._out.write(plain_answer(InternalError("headgate failed; its log says why"), self._line.date))
         self._left = True
         self._line.close()
 
@@ -125,7 +120,7 @@ class Turn:
         """The ASGI application's `receive`."""
         if self._expects and not (self.begun or self._left):
             self._expects = False
-            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._out.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self._left or self._answered):
             if not self._told and (self._pieces or self._whole):
                 return self._message()
@@ -147,8 +142,8 @@ class Turn:
 
     async def send(self, message: Message) -> None:
         """The ASGI application's `send`. Raises `RuntimeError` for a message that is out of turn or breaks HTTP."""
-        if self._line.full and not self._left:
-            await self._line.room()
+        if self._out.full and not self._left:
+            await self._out.room()
         if self._left:
             return
         if message["type"] == "http.response.body" and self.begun and not self._answered:
@@ -173,22 +168,22 @@ class Turn:
             lines += [b"transfer-encoding: chunked"] if self._chunked else []
         if not self.keep_alive and not closes:
             lines.append(b"connection: close")
-        self._line.write(head(lines))
+        self._out.write(head(lines))
         self.begun = True
 
     def _send_body(self, body: bytes, more: bool) -> None:
         if self._chunked:
             if body:
-                self._line.write(b"%x\r\n%b\r\n" % (len(body), body))
+                self._out.write(b"%x\r\n%b\r\n" % (len(body), body))
             if not more:
-                self._line.write(_END)
+                self._out.write(_END)
         elif self._scope["method"] != "HEAD":
             if self._promised >= 0:
                 self._promised -= len(body)
                 if self._promised < 0 or (self._promised and not more):
                     raise RuntimeError("the answer's body is not as long as its content-length says")
             if body:
-                self._line.write(body)
+                self._out.write(body)
         if not more:
             self._answered = True
             self._wake()

@@ -11,6 +11,10 @@ from headgate.wire.base import Ask, Fields, Passage, TextWire, Translation, Wire
 from headgate.wire.conversation import Conversation
 from headgate.wire.vectors import EmbeddingRequest, VectorWire
 
+NAMED = 64
+NAME_CHARS = 64
+"""How many of the dropped settings are named, and how much of each name: callers make them up."""
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """A request as one target gets it, and the settings that it could not be given."""
@@ -41,7 +45,8 @@ def outgoing(asked: Wire, ask: Ask, reach: Reach, target: Target) -> Outgoing:
     if ask.stream and not (wire is asked and ask.counts):
         wire.want_usage(fields)
     dropped += reach.provider.adjust(wire.name, target.model, fields)
-    return Outgoing(wire, ask.body if fields == ask.fields else encode(fields), dropped)
+    named = tuple(name[:NAME_CHARS] for name in dropped[:NAMED])
+    return Outgoing(wire, ask.body if fields == ask.fields else encode(fields), named)
 
 
 def _translated(asked: Wire, wire: Wire, ask: Ask, reach: Reach, target: Target) -> tuple[Fields, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from headgate.errors import HeadgateError, UpstreamError
+from headgate.errors import HeadgateError, UpstreamAuthFailed, UpstreamError, UpstreamRateLimited
 from headgate.routing.traffic import Traffic
 from headgate.types import Route, Target
 
@@ -94,10 +94,17 @@ class Rivals:
         condition.busy -= 1
         if isinstance(failure, UpstreamError):
             self._traffic.failed(target, failure)
+            self._pass_over(target, failure)
         elif whole:
             self._traffic.whole(target)
         if self._probing:
             condition.breaker.left()
+
+    def _pass_over(self, target: Target, failure: UpstreamError) -> None:
+        """A provider that fails will fail with another of its keys too; only a key's own trouble wants the next key."""
+        if not isinstance(failure, (UpstreamAuthFailed, UpstreamRateLimited)):
+            same = (target.provider, target.model)
+            self._tried += [other for other in self._route.targets if (other.provider, other.model) == same]
 
 
 def turns(traffic: Traffic, targets: Sequence[Target], route: Route, conversation: str) -> Turns:

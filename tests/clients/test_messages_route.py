@@ -40,6 +40,12 @@ def test_every_model_answers_whole_and_streamed(client: Anthropic, model: str) -
     assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", whole.usage.output_tokens)
 
 
+def test_an_answer_says_its_request_id_as_anthropic_does(client: Anthropic) -> None:
+    whole = client.messages.create(model="echo", max_tokens=50, messages=HELLO)
+    assert whole._request_id is not None
+    assert whole._request_id.startswith("req_")
+
+
 @pytest.mark.parametrize("model", MODELS[:3])
 def test_tools_are_called_and_answered(client: Anthropic, fake: FakeUpstream, model: str) -> None:
     fake.script(Answer(tool_calls=(ToolCall("weather", '{"city": "Bern"}'),)))

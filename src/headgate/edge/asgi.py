@@ -86,7 +86,7 @@ class DataPlane:
             route=endpoint.path,
             wire=endpoint.wire,
             body=Body(stay, self._body_limit, said.get(b"content-length")),
-            sink=HttpSink(send, request_id, stay),
+            sink=HttpSink(send, request_id, endpoint.wire, stay),
             authorization=said.get(b"authorization"),
             api_key=said.get(b"x-api-key"),
             at_us=time_ns() // 1000,

@@ -9,6 +9,7 @@ from headgate.edge.departure import Stay
 from headgate.edge.reply import JSON, Headers, Message, Send
 from headgate.engine.exchange import Served
 from headgate.errors import BodyTooLarge, ClientLeft
+from headgate.wire.base import Wire
 
 VALUE_CHARS = 1024
 """How much of a caller's or provider's word a header repeats."""
@@ -17,11 +18,12 @@ VALUE_CHARS = 1024
 class HttpSink:
     """Sends an answer through ASGI, with the headers that tell the truth about it."""
 
-    __slots__ = ("_request_id", "_send", "_stay", "begun", "ended")
+    __slots__ = ("_ids", "_send", "_stay", "begun", "ended")
 
-    def __init__(self, send: Send, request_id: str, stay: Stay) -> None:
+    def __init__(self, send: Send, request_id: str, wire: Wire, stay: Stay) -> None:
         self._send = send
-        self._request_id = request_id.encode()
+        said = request_id.encode()
+        self._ids = [(name, said) for name in wire.request_id_headers]
         self._stay = stay
         self.begun = False
         self.ended = False
@@ -53,7 +55,7 @@ class HttpSink:
 
     def _headers(self, served: Served) -> Headers:
         headers = [
-            (b"x-request-id", self._request_id),
+            *self._ids,
             (b"openai-processing-ms", b"%d" % ((monotonic() - self._stay.since) * 1000)),
             (b"x-headgate-model", header_value(served.model)),
             (b"x-headgate-provider", header_value(served.provider)),

@@ -120,6 +120,16 @@ async def slow_reader(address: Address, until: float) -> None:
             await asyncio.sleep(SLOW_S)
 
 
+def crowd(address: Address, count: int, seconds: float) -> None:
+    """So many slow callers of each kind in turn, for so long: what a process of its own runs."""
+    asyncio.run(_crowd(address, count, monotonic() + seconds))
+
+
+async def _crowd(address: Address, count: int, until: float) -> None:
+    kinds = [SLOW[number % len(SLOW)] for number in range(count)]
+    await asyncio.gather(*(kind(address, until) for kind in kinds), return_exceptions=True)
+
+
 async def _drip(address: Address, at_once: bytes, rest: bytes, until: float) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", address.port)
     writer.write(at_once)

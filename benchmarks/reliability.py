@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -36,6 +37,8 @@ aliases:
 """
 """One model of two upstreams: the first is preferred."""
 SETTLED_S = 10.0
+COME_S = 4.0
+"""How long a crowd has to connect."""
 KEPT = 5
 """Tasks, and descriptors, of connections that pools may keep."""
 
@@ -141,16 +144,15 @@ class Trial:
                 return held
 
     async def _slow(self) -> tuple[float, ...]:
-        """The callers come first, then the normal load, beside which they stay."""
+        """The callers come first, in a process of their own, then the normal load, beside which they stay."""
         normal = await self._honest()
-        until = monotonic() + 2 * self._effort.seconds + 2
-        kinds = [callers.SLOW[number % len(callers.SLOW)] for number in range(self._effort.slow)]
-        crowd = [asyncio.create_task(kind(self._address, until)) for kind in kinds]
-        await asyncio.sleep(2)
+        seconds = 2 * self._effort.seconds + COME_S
+        crowd = get_context("spawn").Process(target=callers.crowd, args=(self._address, self._effort.slow, seconds))
+        crowd.start()
+        await asyncio.sleep(COME_S)
         hurt = await self._honest()
-        for task in crowd:
-            task.cancel()
-        await asyncio.gather(*crowd, return_exceptions=True)
+        crowd.terminate()
+        crowd.join()
         return normal.p99_ms, 100 * (hurt.p99_ms / normal.p99_ms - 1)
 
     async def _honest(self) -> Seen:

@@ -13,7 +13,7 @@ from headgate.cache.shared import SharedShelf
 from headgate.cache.shelf import Kept, Shelf
 from headgate.cache.singleflight import Flight, ResponseCache
 from headgate.cache.wishes import ANY, Wish
-from headgate.errors import ClientLeft, UpstreamFailed
+from headgate.errors import BadRequest, ClientLeft, DeadlinePassed, HeadgateError, UpstreamFailed
 from headgate.storage import redis as redis_file
 from headgate.storage.redis import RedisValues
 from headgate.types import Secret
@@ -34,7 +34,7 @@ async def shelf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 class Provider:
-    """Answers when it is let; counts how often it is asked."""
+    """Answers when it is let, or fails once; counts how often it is asked."""
 
     def __init__(self, cache: ResponseCache) -> None:
         self.cache = cache
@@ -61,8 +61,9 @@ class Provider:
         self.asked += 1
         self.called.set()
         await self.go.wait()
-        if self.error is not None:
-            raise self.error
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
         await flight.keep(self.answer)
 
 
@@ -105,6 +106,20 @@ async def test_when_the_first_leaves_the_next_asks_and_nobody_fails(provider: Pr
     assert provider.asked == 2
 
 
+@pytest.mark.parametrize("fault", [DeadlinePassed("too slow for me"), BadRequest("my own header is wrong")], ids=repr)
+async def test_what_the_first_alone_is_at_fault_for_fails_nobody_else(provider: Provider, fault: HeadgateError) -> None:
+    provider.error = fault
+    first = asyncio.create_task(provider.serve())
+    await provider.called.wait()
+    others = [asyncio.create_task(provider.serve()) for _ in range(50)]
+    await asyncio.sleep(0)
+    provider.go.set()
+    with pytest.raises(type(fault)):
+        await first
+    assert set(await asyncio.gather(*others)) == {b"the answer"}
+    assert provider.asked == 2
+
+
 async def test_one_that_waits_may_leave(provider: Provider) -> None:
     first = asyncio.create_task(provider.serve())
     await provider.called.wait()
@@ -141,7 +156,6 @@ async def test_those_who_wait_share_a_failure_and_the_next_tries_again(provider:
     outcomes = await asyncio.gather(*requests, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {UpstreamFailed}
     assert provider.asked == 1
-    provider.error = None
     assert await provider.serve() == b"the answer"
     assert provider.asked == 2
 

@@ -12,8 +12,9 @@ from headgate.routing.traffic import Traffic
 from headgate.testing import FakeUpstream
 from headgate.testing.faults import KeyEcho, Silence, Stall, Status
 from headgate.upstream.lean import Lean
+from headgate.wire.chat import CHAT
 from tests.conftest import calls
-from tests.engine.reaches import ask, exchange, plan, reaches, tab
+from tests.engine.reaches import ask, plan, reaches, tab
 from tests.providers.configured import KEY
 
 NAMES = ("one", "two", "three", "four")
@@ -41,7 +42,7 @@ def broken(fake: FakeUpstream, *models: str, status: int = 500) -> None:
 
 async def test_the_first_target_serves(failover: Failover, fake: FakeUpstream) -> None:
     noted = tab()
-    async with failover.open(exchange(), ask(), plan("one/a", "two/b"), failover.reaches, noted) as opened:
+    async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, noted) as opened:
         assert (opened.target.provider, opened.target.model, opened.reach.name) == ("one", "a", "one")
         assert opened.whole is not None
         assert b"one two three" in opened.whole.body
@@ -51,7 +52,7 @@ async def test_the_first_target_serves(failover: Failover, fake: FakeUpstream) -
 
 
 async def test_a_stream_is_opened_with_its_first_piece(failover: Failover) -> None:
-    async with failover.open(exchange(), ask(stream=True), plan("one/a"), failover.reaches, tab()) as opened:
+    async with failover.open(CHAT, ask(stream=True), plan("one/a"), failover.reaches, tab()) as opened:
         assert opened.flow is not None
         assert opened.head.startswith(b"data: {")
 
@@ -61,7 +62,7 @@ async def test_a_target_that_fails_is_given_up_for_the_next_and_told(
 ) -> None:
     broken(fake, "a")
     noted = tab()
-    async with failover.open(exchange(), ask(), plan("one/a", "two/b"), failover.reaches, noted) as opened:
+    async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, noted) as opened:
         assert opened.target.provider == "two"
     assert (noted.attempts, noted.provider) == (2, "two")
     assert told == [("one", "upstream_failed")]
@@ -71,9 +72,7 @@ async def test_no_request_is_tried_more_often_than_the_bound(failover: Failover,
     broken(fake, "*")
     noted = tab()
     with pytest.raises(UpstreamFailed):
-        async with failover.open(
-            exchange(), ask(), plan("one/a", "two/b", "three/c", "four/d"), failover.reaches, noted
-        ):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b", "three/c", "four/d"), failover.reaches, noted):
             pass
     assert noted.attempts == len(calls(fake)) == ATTEMPTS
     assert [entry.model for entry in calls(fake)] == ["a", "b", "c"]
@@ -83,34 +82,34 @@ async def test_what_the_last_target_failed_with_is_raised(failover: Failover, fa
     broken(fake, "a")
     broken(fake, "b", status=429)
     with pytest.raises(UpstreamRateLimited):
-        async with failover.open(exchange(), ask(), plan("one/a", "two/b"), failover.reaches, tab()):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, tab()):
             pass
 
 
 async def test_a_refusal_of_the_request_is_taken_nowhere_else(failover: Failover, fake: FakeUpstream) -> None:
     broken(fake, "a", status=400)
     with pytest.raises(UpstreamRefused):
-        async with failover.open(exchange(), ask(), plan("one/a", "two/b"), failover.reaches, tab()):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, tab()):
             pass
     assert len(calls(fake)) == 1
 
 
 async def test_a_last_target_is_repeated_from_the_budget_alone(failover: Failover, fake: FakeUpstream) -> None:
     fake.fault(Status(500))
-    async with failover.open(exchange(), ask(), plan("one/a"), failover.reaches, tab()) as opened:
+    async with failover.open(CHAT, ask(), plan("one/a"), failover.reaches, tab()) as opened:
         assert opened.whole is not None
     assert len(calls(fake)) == 2
     failover.budget = RetryBudget(saved=0.0)
     fake.fault(Status(500))
     with pytest.raises(UpstreamFailed):
-        async with failover.open(exchange(), ask(), plan("one/a"), failover.reaches, tab()):
+        async with failover.open(CHAT, ask(), plan("one/a"), failover.reaches, tab()):
             pass
     assert len(calls(fake)) == 3
 
 
 async def test_leaving_the_scope_closes_a_stream_that_was_not_read(failover: Failover, fake: FakeUpstream) -> None:
     fake.fault(Stall(after=2))
-    async with failover.open(exchange(), ask(stream=True), plan("one/a"), failover.reaches, tab()):
+    async with failover.open(CHAT, ask(stream=True), plan("one/a"), failover.reaches, tab()):
         entry = calls(fake)[0]
         assert not entry.left
     await entry.wait_left()
@@ -120,7 +119,7 @@ async def test_a_call_that_is_cancelled_closes_its_connection(failover: Failover
     fake.fault(Silence())
 
     async def call() -> None:
-        async with failover.open(exchange(), ask(), plan("one/a", "two/b"), failover.reaches, tab()):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, tab()):
             pass
 
     calling = asyncio.create_task(call())
@@ -135,7 +134,7 @@ async def test_a_call_that_is_cancelled_closes_its_connection(failover: Failover
 async def test_a_providers_words_are_told_without_its_key(failover: Failover, fake: FakeUpstream) -> None:
     fake.fault(KeyEcho(400))
     with pytest.raises(UpstreamRefused) as failed:
-        async with failover.open(exchange(), ask(), plan("one/a"), failover.reaches, tab()):
+        async with failover.open(CHAT, ask(), plan("one/a"), failover.reaches, tab()):
             pass
     assert "Incorrect API key" in failed.value.message
     assert KEY not in failed.value.message

@@ -12,7 +12,7 @@ import pytest
 
 from headgate.testing import FakeUpstream
 from headgate.testing.answers import Answer, Pacing
-from headgate.testing.faults import Cut, ErrorEvent, Fault, Silence, Status
+from headgate.testing.faults import Cut, ErrorEvent, Fault, Silence, Stall, Status
 from headgate.testing.gateway import RunningGateway
 from tests.clients.judge import DONE, events
 from tests.conftest import calls
@@ -164,6 +164,43 @@ async def test_the_first_may_leave_and_the_others_are_served(
     assert {answer.status_code for answer in answers} == {200}
     assert len(calls(fake)) == 2
     assert calls(fake)[0].left
+
+
+@pytest.mark.parametrize(("stream", "fault"), [(False, Silence()), (True, Silence()), (True, Stall(after=3))], ids=str)
+async def test_the_time_of_the_first_is_its_own(
+    keeping: RunningGateway, fake: FakeUpstream, stream: bool, fault: Fault
+) -> None:
+    body = question(stream=stream)
+    fake.fault(fault)
+    first = asyncio.create_task(many(keeping, body, 1, x_headgate_timeout_ms="1000"))
+    while not calls(fake):
+        await fake.journal.wait(len(fake.journal) + 1)
+    others = await many(keeping, body, 20)
+    assert b"deadline_passed" in (await first)[0].content
+    assert {answer.status_code for answer in others} == {200}
+    assert not any(b"error" in answer.content for answer in others)
+    assert len(calls(fake)) == 2
+
+
+async def test_who_waits_for_an_equal_request_has_a_time_of_its_own(
+    keeping: RunningGateway, fake: FakeUpstream
+) -> None:
+    body = question()
+    fake.fault(Silence())
+    async with leaver(keeping, body):
+        while not calls(fake):
+            await fake.journal.wait(len(fake.journal) + 1)
+        (hurried,) = await many(keeping, body, 1, x_headgate_timeout_ms="300")
+    assert (hurried.status_code, hurried.json()["error"]["code"]) == (504, "deadline_passed")
+    assert len(calls(fake)) == 1
+
+
+def test_a_time_that_is_none_is_refused_also_where_an_answer_is_kept(keeping: RunningGateway) -> None:
+    body = question()
+    assert cached(post(keeping, body)) == "miss"
+    refused = post(keeping, body, x_headgate_timeout_ms="soon")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "x-headgate-timeout-ms")
+    assert cached(post(keeping, body, x_headgate_timeout_ms="60000")) == "hit"
 
 
 async def all_here(gateway: RunningGateway, number: int) -> None:

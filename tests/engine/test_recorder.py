@@ -5,7 +5,7 @@ from __future__ import annotations
 from headgate.cache.shelf import Kept
 from headgate.engine.exchange import Served
 from headgate.engine.recorder import Recorder, replay
-from headgate.errors import HeadgateError, StreamCut, UpstreamTimeout
+from headgate.errors import DeadlinePassed, HeadgateError, StreamCut, UpstreamTimeout
 from headgate.ledger.meter import Tab
 from headgate.types import Record, Usage
 
@@ -47,13 +47,15 @@ class Drawer:
         self._paper = paper
         self.kept: list[Kept] = []
         self.landed: list[HeadgateError | None] = []
+        self.left = False
 
     async def keep(self, kept: Kept) -> None:
         assert not self._paper.ended, "who has the whole answer may ask again at once"
         self.kept.append(kept)
 
-    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None) -> None:
+    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None, *, left: bool = False) -> None:
         self.landed.append(failure)
+        self.left = left
 
     async def leave(self, error: BaseException | None) -> None:
         """Nothing is held."""
@@ -128,6 +130,15 @@ async def test_what_broke_is_a_failure_for_those_who_wait() -> None:
     assert drawer.kept == []
     assert isinstance(drawer.landed[0], StreamCut)
     assert paper.ended
+
+
+async def test_what_its_own_caller_had_no_time_for_fails_nobody_else() -> None:
+    paper = Paper()
+    drawer, hurried = Drawer(paper), tab()
+    hurried.broke(DeadlinePassed("the time is over"))
+    await stream(Recorder(paper, drawer, QUESTION, hurried), b"one")
+    assert drawer.kept == []
+    assert (drawer.landed, drawer.left) == ([None], True)
 
 
 async def test_a_hit_that_is_kept_in_another_place_stays_a_hit() -> None:

@@ -67,7 +67,7 @@ class Claim:
     async def keep(self, kept: Kept) -> None:
         await self._shelf.put(self.place, kept)
 
-    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None) -> None:
+    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None, *, left: bool = False) -> None:
         """Nobody waits for it: the others were told to try again."""
 
     async def leave(self, error: BaseException | None) -> None:

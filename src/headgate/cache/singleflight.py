@@ -8,7 +8,7 @@ from time import time
 
 from headgate.cache.shelf import Kept, Shelf
 from headgate.cache.wishes import Wish
-from headgate.errors import ClientLeft, HeadgateError
+from headgate.errors import CallerError, HeadgateError
 
 LOOK_AGAIN_S = 0.05
 """How often a process looks whether another one has brought the answer that both want."""
@@ -24,8 +24,8 @@ class ResponseCache:
     async def seek(self, question: bytes, wish: Wish) -> Kept | Flight:
         """An answer that will do, else a flight: ask a provider, give it the answer, and leave it in any case.
 
-        Waits while an equal request is under way. Raises what that one failed with; where its caller left, the next in
-        line asks.
+        Waits while an equal request is under way. Raises what that one failed with; where its caller left, or was
+        itself at fault, the next in line asks.
         """
         key, oldest_s = question.hex(), time() - wish.max_age_s
         if wish.max_age_s <= 0:
@@ -78,7 +78,8 @@ class ResponseCache:
 
 class Flight:
     """A question on its way to a provider. It lands with an answer for those who wait, with a failure that they share,
-    or, where its caller `left`, with neither. Without any of these the answer cannot be kept: each asks for itself."""
+    or with neither, where its caller `left` or was itself at fault. Without any of these the answer cannot be kept:
+    each asks for itself."""
 
     __slots__ = ("_flights", "_mark", "_shelf", "failure", "kept", "key", "landed", "left")
 
@@ -120,7 +121,7 @@ class Flight:
 
     async def leave(self, error: BaseException | None) -> None:
         """Lands it, if it has not, and lets go of the claim."""
-        if isinstance(error, HeadgateError) and not isinstance(error, ClientLeft):
+        if isinstance(error, HeadgateError) and not isinstance(error, CallerError):
             self.land(failure=error)
         self.land(left=error is not None)
         await self.release()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from headgate.engine.exchange import Exchange
 from headgate.engine.flow import Flow
@@ -12,16 +14,29 @@ from headgate.types import Usage
 HEADER = "x-headgate-timeout-ms"
 MOST_MS = 86_400_000
 
+Found = TypeVar("Found")
 
-def due(exchange: Exchange, said: bytes) -> float:
-    """When the caller's time is over, on the monotonic clock. Raises `BadRequest` that names the header."""
+
+def due(exchange: Exchange) -> float | None:
+    """When the caller's time is over, on the monotonic clock; None where it gave none, which is the most common case.
+
+    Raises `BadRequest` that names the header.
+    """
+    said = exchange.timeout_ms
+    if said is None:
+        return None
     if not (said.isdigit() and len(said) <= 8 and 1 <= int(said) <= MOST_MS):
         raise BadRequest(f"`{HEADER}` must be a whole number of milliseconds from 1 to {MOST_MS}", param=HEADER)
     return exchange.began + int(said) / 1000
 
 
-def passed() -> DeadlinePassed:
-    return DeadlinePassed(f"the answer was not whole within the time that `{HEADER}` gave", param=HEADER)
+async def within(due: float, answer: Awaitable[Found]) -> Found:
+    """Waits until then. Raises `DeadlinePassed`."""
+    try:
+        async with asyncio.timeout_at(due):
+            return await answer
+    except TimeoutError:
+        raise DeadlinePassed(f"the answer was not whole within the time that `{HEADER}` gave", param=HEADER) from None
 
 
 class Hurried:
@@ -50,10 +65,9 @@ class Hurried:
 
     async def next(self) -> bytes:
         try:
-            async with asyncio.timeout_at(self._due):
-                return await self._flow.next()
-        except TimeoutError:
-            self._passed = passed()
+            return await within(self._due, self._flow.next())
+        except DeadlinePassed as error:
+            self._passed = error
             return b""
 
     async def linger(self) -> None:

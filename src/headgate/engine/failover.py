@@ -13,8 +13,7 @@ from types import TracebackType
 import msgspec
 
 from headgate.engine import translation
-from headgate.engine.deadline import Hurried, due, passed
-from headgate.engine.exchange import Exchange
+from headgate.engine.deadline import Hurried, within
 from headgate.engine.flow import Carried, Flow, Told
 from headgate.engine.reach import Reach
 from headgate.errors import (
@@ -84,15 +83,17 @@ class Failover:
         self.followed = followed
         self.budget = RetryBudget()
 
-    def open(self, exchange: Exchange, ask: Ask, plan: Plan, reaches: Mapping[str, Reach], tab: Tab) -> Attempts:
+    def open(
+        self, wire: Wire, ask: Ask, plan: Plan, reaches: Mapping[str, Reach], tab: Tab, due: float | None = None
+    ) -> Attempts:
         """An async scope around the answer: leaving it closes the provider's stream, read to its end or not.
 
-        Entering raises what the last target failed with. Raises `BadRequest` for a deadline that is none.
+        `due` is when the caller's own time is over. Entering raises what the last target failed with.
         """
         self.budget.earn()
-        if exchange.timeout_ms is None:
-            return Attempts(self, exchange.wire, ask, plan, reaches, tab)
-        return HurriedAttempts(self, exchange.wire, ask, plan, reaches, tab, due=due(exchange, exchange.timeout_ms))
+        if due is None:
+            return Attempts(self, wire, ask, plan, reaches, tab)
+        return HurriedAttempts(self, wire, ask, plan, reaches, tab, due=due)
 
 
 class Attempts:
@@ -264,11 +265,7 @@ class HurriedAttempts(Attempts):
         self._due = due
 
     async def __aenter__(self) -> Opened:
-        try:
-            async with asyncio.timeout_at(self._due):
-                opened = await super().__aenter__()
-        except TimeoutError:
-            raise passed() from None
+        opened = await within(self._due, super().__aenter__())
         if opened.flow is not None:
             self._opened = opened = msgspec.structs.replace(opened, flow=Hurried(opened.flow, self._due))
         return opened

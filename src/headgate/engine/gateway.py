@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headgate.access.gate import Gate
+from headgate.engine import deadline
 from headgate.engine.discovery import Discovery
 from headgate.engine.exchange import Exchange
 from headgate.engine.failover import Failover
@@ -39,8 +40,9 @@ class Gateway:
             tab.model, tab.stream = ask.model, ask.stream
             plan = await self.models.plan(ask.model)
             reaches = self.failover.reaches  # those that the plan was made for: they may be replaced while it waits
-            async with self.gate.admit(caller, plan), self.recall.turn(exchange, ask, tab) as turn:
+            due = deadline.due(exchange)
+            async with self.gate.admit(caller, plan), self.recall.turn(exchange, ask, tab, due) as turn:
                 if turn.answered:
                     return
-                async with self.failover.open(exchange, ask, plan, reaches, tab) as opened:
+                async with self.failover.open(exchange.wire, ask, plan, reaches, tab, due) as opened:
                     await relay(opened, turn.exchange, ask, tab, self.naming)

@@ -14,6 +14,7 @@ from headgate.cache.idempotency import Idempotency
 from headgate.cache.shelf import Kept
 from headgate.cache.singleflight import ResponseCache
 from headgate.cache.wishes import Wish
+from headgate.engine.deadline import within
 from headgate.engine.exchange import Exchange
 from headgate.engine.recorder import Place, Recorder, replay
 from headgate.ledger.meter import Tab
@@ -97,18 +98,21 @@ class Recall:
         self._idempotency = idempotency
         self._counted = counted
 
-    def turn(self, exchange: Exchange, ask: Ask, tab: Tab) -> Turn:
+    def turn(self, exchange: Exchange, ask: Ask, tab: Tab, due: float | None) -> Turn:
         """A scope in which the request is answered, if it is not `answered` when the scope is entered.
 
-        Entering raises as `Idempotency.seek` and `ResponseCache.seek` do.
+        Entering raises as `Idempotency.seek` and `ResponseCache.seek` do, and `DeadlinePassed` where the caller's own
+        time is over (`due`) before they have looked.
         """
         if exchange.idempotency_key is None:
             return Turn(exchange)
-        return self._turn(exchange, ask, tab, wishes.NONE)
+        return self._turn(exchange, ask, tab, due, wishes.NONE)
 
-    def _turn(self, exchange: Exchange, ask: Ask, tab: Tab, wish: Wish) -> Turn:
+    def _turn(self, exchange: Exchange, ask: Ask, tab: Tab, due: float | None, wish: Wish) -> Turn:
         question = fingerprint(tab.caller.key_id, exchange.route, exchange.wire.name, body=ask.body)
         seeking = self._seek(exchange, tab, question, wish)
+        if due is not None:
+            seeking = (within(due, looked) for looked in seeking)
         return KeptTurn(exchange, question, tab, seeking, self._counted)
 
     def _seek(self, exchange: Exchange, tab: Tab, question: bytes, wish: Wish) -> Seeking:
@@ -124,11 +128,11 @@ class CachingRecall(Recall):
         super().__init__(idempotency, counted)
         self._responses = responses
 
-    def turn(self, exchange: Exchange, ask: Ask, tab: Tab) -> Turn:
+    def turn(self, exchange: Exchange, ask: Ask, tab: Tab, due: float | None) -> Turn:
         wish = wishes.read(exchange.cache_control)
         if exchange.idempotency_key is None and not wish.store:
             return Turn(exchange)
-        return self._turn(exchange, ask, tab, wish)
+        return self._turn(exchange, ask, tab, due, wish)
 
     def _seek(self, exchange: Exchange, tab: Tab, question: bytes, wish: Wish) -> Seeking:
         yield from super()._seek(exchange, tab, question, wish)

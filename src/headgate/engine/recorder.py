@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from headgate.cache.shelf import Kept
 from headgate.engine.exchange import Served, Sink
-from headgate.errors import HeadgateError, StreamCut
+from headgate.errors import DeadlinePassed, HeadgateError, StreamCut
 from headgate.ledger.meter import Tab
 from headgate.types import Usage
 
@@ -24,8 +24,9 @@ class Place(Protocol):
 
     async def keep(self, kept: Kept) -> None: ...
 
-    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None) -> None:
-        """No answer will come here: because of a failure, or because what comes cannot be kept."""
+    def land(self, kept: Kept | None = None, failure: HeadgateError | None = None, *, left: bool = False) -> None:
+        """No answer will come here: because of a failure, because its caller `left` it, or because what comes cannot be
+        kept."""
         ...
 
     async def leave(self, error: BaseException | None) -> None:
@@ -85,7 +86,9 @@ class Recorder:
 
     async def _keep(self) -> None:
         tab, served = self._tab, self._served
-        if tab.error:
+        if tab.error == DeadlinePassed.code:
+            self._place.land(left=True)
+        elif tab.error:
             self._place.land(failure=StreamCut(f"the answer that this request waited for broke: {tab.error}"))
         elif tab.usage is not None and self._size <= self._place.limit:
             kept = Kept(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from headgate.engine.failover import ATTEMPTS, Failover, RetryBudget
+from headgate.engine.reach import Credential, Reach
 from headgate.errors import UpstreamFailed, UpstreamRateLimited, UpstreamRefused
+from headgate.providers.openai import OpenAI
 from headgate.routing.traffic import Traffic
 from headgate.testing import FakeUpstream
 from headgate.testing.faults import KeyEcho, Silence, Stall, Status
+from headgate.types import DEFAULT
 from headgate.upstream.lean import Lean
 from headgate.wire.chat import CHAT
 from tests.conftest import calls
 from tests.engine.reaches import ask, plan, reaches, tab
-from tests.providers.configured import KEY
+from tests.providers.configured import KEY, configured
 
 NAMES = ("one", "two", "three", "four")
 
@@ -84,6 +88,45 @@ async def test_what_the_last_target_failed_with_is_raised(failover: Failover, fa
     with pytest.raises(UpstreamRateLimited):
         async with failover.open(CHAT, ask(), plan("one/a", "two/b"), failover.reaches, tab()):
             pass
+
+
+def lacking(failover: Failover, name: str, lack: str) -> dict[str, Reach]:
+    """The same providers, but that one of them has no key or no wire."""
+    reach = failover.reaches[name]
+    without = {
+        "key": replace(reach, provider=configured(OpenAI, name=name, key=None)),
+        "wire": replace(reach, wires={}),
+    }
+    lame = replace(without[lack], credentials={DEFAULT: Credential(None, [])})
+    return {**failover.reaches, name: lame}
+
+
+@pytest.mark.parametrize("lack", ["key", "wire"])
+async def test_what_the_setup_of_a_later_target_lacks_hides_no_outage(
+    failover: Failover, fake: FakeUpstream, lack: str
+) -> None:
+    broken(fake, "a", status=429)
+    with pytest.raises(UpstreamRateLimited):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b"), lacking(failover, "two", lack), tab()):
+            pass
+    assert len(calls(fake)) == 1
+
+
+@pytest.mark.parametrize("lack", ["key", "wire"])
+async def test_the_last_target_that_can_be_called_is_repeated_from_the_budget(
+    failover: Failover, fake: FakeUpstream, lack: str
+) -> None:
+    reaches, noted = lacking(failover, "two", lack), tab()
+    fake.fault(Status(500))
+    async with failover.open(CHAT, ask(), plan("one/a", "two/b"), reaches, noted) as opened:
+        assert opened.target.provider == "one"
+    assert (noted.attempts, noted.provider, len(calls(fake))) == (2, "one", 2)
+    failover.budget = RetryBudget(saved=0.0)
+    fake.fault(Status(500))
+    with pytest.raises(UpstreamFailed):
+        async with failover.open(CHAT, ask(), plan("one/a", "two/b"), reaches, tab()):
+            pass
+    assert len(calls(fake)) == 3
 
 
 async def test_a_refusal_of_the_request_is_taken_nowhere_else(failover: Failover, fake: FakeUpstream) -> None:

@@ -109,6 +109,8 @@ class Attempts:
         self._tab = tab
         self._scope: AbstractAsyncContextManager[object] | None = None
         self._reconnects = False
+        self._asked: tuple[Target, UpstreamError] | None = None
+        """The last target that failed when it was called: what the setup of later ones lacks does not hide it."""
         self._follow(plan.route, plan.targets)
 
     def _follow(self, route: Route, targets: tuple[Target, ...]) -> None:
@@ -123,13 +125,22 @@ class Attempts:
             try:
                 self._opened = await self._try(self._target)
                 return self._opened
-            except (UpstreamError, HouseError) as error:
+            except UpstreamError as error:
                 await self._leave()
+                self._asked = self._target, error
                 if not await self._go_on(error):
                     raise
+            except HouseError as error:
+                await self._leave()
+                if not await self._go_on(error):
+                    raise self._outage(error) from None
             except BaseException:
                 await self._leave()
                 raise
+
+    def _outage(self, error: HouseError) -> HeadgateError:
+        """What to say after a target that could not even be called: what the one before it failed with, if any."""
+        return self._asked[1] if self._asked is not None and error.elsewhere else error
 
     async def _go_on(self, error: UpstreamError | HouseError) -> bool:
         """Whether there is another try after this failure, and at which target."""
@@ -142,8 +153,8 @@ class Attempts:
                 "request %s: attempt %d, at %s, failed: %s; %s is next",
                 *(self._tab.request_id, self._tab.attempts, named(failed), error.code_said, named(self._target)),
             )
-        if self._target == failed:
-            await asyncio.sleep(pause_s(error, self._tab.attempts))
+        if self._asked is not None and self._asked[0] == self._target:
+            await asyncio.sleep(pause_s(self._asked[1], self._tab.attempts))
         return True
 
     def _instead(self, error: HeadgateError) -> bool:
@@ -154,16 +165,22 @@ class Attempts:
         return route is not None
 
     def _elsewhere(self, error: HeadgateError) -> bool:
-        """Whether another target is left, or the last one may be asked again."""
+        """Whether another target is left, or the last one that was called may be asked again."""
         if not error.elsewhere:
             return False
         target = self._turns.next(self._failover.budget.spend)
         if target is None:
-            return self._may_repeat(error) and self._failover.budget.spend()
+            return self._again()
         self._target = target
         return True
 
-    def _may_repeat(self, error: HeadgateError) -> bool:
+    def _again(self) -> bool:
+        if self._asked is None or not (self._may_repeat(self._asked[1]) and self._failover.budget.spend()):
+            return False
+        self._target = self._asked[0]
+        return True
+
+    def _may_repeat(self, error: UpstreamError) -> bool:
         """A provider that failed is asked again; one that was not reached once more, as nothing was sent."""
         if isinstance(error, NotConnected):
             again, self._reconnects = not self._reconnects, True

@@ -53,7 +53,6 @@ async def test_lists_are_not_asked_again_and_again(client: Lean, fake: FakeUpstr
     assert listings(fake) == 1
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_many_who_ask_at_once_wait_for_one_round(client: Lean, fake: FakeUpstream) -> None:
     known = models(client, fake, "one")
     found = await asyncio.gather(*(known.plan(LISTED) for _ in range(20)))
@@ -88,6 +87,33 @@ async def test_a_list_that_fails_leaves_what_was_known(client: Lean, fake: FakeU
     with pytest.raises(ModelNotFound) as failed:
         await known.plan("nobody-has-this")
     assert "could not be had" not in failed.value.message, "it could be had again"
+
+
+async def test_who_asks_in_the_first_moments_waits_for_the_first_round(client: Lean, fake: FakeUpstream) -> None:
+    known = models(client, fake, "one")
+    known.start()
+    await fake.journal.wait()
+    assert (await known.plan(LISTED)).targets == (Target("one", LISTED),)
+    await known.stop()
+    assert listings(fake) == 1
+
+
+async def test_a_round_that_took_long_is_not_followed_by_another_at_once(
+    client: Lean, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [1000.0]
+    monkeypatch.setattr(discovery, "monotonic", lambda: passed[0])
+    known = models(client, fake, "one")
+    round_ = known.refresh()
+    passed[0] += discovery.AGAIN_S + 1
+    await round_
+    with pytest.raises(ModelNotFound):
+        await known.plan("nobody-has-this")
+    assert listings(fake) == 1
+    passed[0] += discovery.AGAIN_S
+    with pytest.raises(ModelNotFound):
+        await known.plan("nobody-has-this")
+    assert listings(fake) == 2
 
 
 async def test_who_asks_does_not_wait_for_a_silent_provider(

@@ -20,7 +20,7 @@ from headgate.upstream.base import Call
 
 EVERY_S = 600.0
 AGAIN_S = 5.0
-"""A name that nobody knows asks the providers anew, but not more often than this."""
+"""A name that nobody knows asks the providers anew, but not sooner than this after they have been asked."""
 WAIT_S = 2.0
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Discovery:
             self._overtaken.add(self._refreshing)
             self._refreshing.add_done_callback(self._overtaken.discard)
         self._refreshing = None
+        self._refreshed = -AGAIN_S
         self.start()
 
     async def plan(self, model: str) -> Plan:
@@ -59,7 +60,7 @@ class Discovery:
         except ModelNotAllowed:
             raise
         except ModelNotFound:
-            if not self._listed or monotonic() - self._refreshed < AGAIN_S:
+            if not self._listed or (monotonic() - self._refreshed < AGAIN_S and not self._asking):
                 raise
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), WAIT_S)
@@ -73,9 +74,12 @@ class Discovery:
     def refresh(self) -> asyncio.Task[None]:
         """Asks every provider that has a list; one round at a time."""
         if self._refreshing is None or self._refreshing.done():
-            self._refreshed = monotonic()
             self._refreshing = asyncio.create_task(self._refresh())
         return self._refreshing
+
+    @property
+    def _asking(self) -> bool:
+        return self._refreshing is not None and not self._refreshing.done()
 
     def start(self) -> None:
         if self._listed:
@@ -94,6 +98,7 @@ class Discovery:
 
     async def _refresh(self) -> None:
         await asyncio.gather(*(self._ask(reach) for reach in self._listed))
+        self._refreshed = monotonic()
 
     async def _ask(self, reach: Reach) -> None:
         try:

@@ -67,7 +67,7 @@ def test_each_probe_that_fails_doubles_the_wait_up_to_its_bound() -> None:
         waits.append(breaker.until - now)
         now = breaker.until
         assert breaker.begin(now)
-        breaker.failed(now)
+        breaker.failed(now, probe=True)
     assert waits == [5, 10, 20, 40, 60, 60, 60, 60]
     assert waits[0] == OPEN_S
     assert waits[-1] == OPEN_MAX_S
@@ -94,8 +94,22 @@ def test_failures_while_it_is_open_do_not_prolong_it() -> None:
     assert breaker.state(OPEN_S) == "half_open"
 
 
+def test_late_failures_of_requests_from_before_it_opened_are_no_probes() -> None:
+    breaker = opened()
+    breaker.failed(OPEN_S)
+    assert breaker.state(OPEN_S) == "half_open"
+    assert breaker.begin(OPEN_S)
+    breaker.failed(OPEN_S + 1)
+    assert not breaker.admits(OPEN_S + 1), "its probe is still on its way"
+    breaker.failed(OPEN_S + 2, probe=True)
+    assert breaker.until == OPEN_S + 2 + 2 * OPEN_S
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from(["fail", "answer", "whole", "begin", "left"]), st.floats(0, 20)), max_size=60)
+    st.lists(
+        st.tuples(st.sampled_from(["fail", "fail_probe", "answer", "whole", "begin", "left"]), st.floats(0, 20)),
+        max_size=60,
+    )
 )
 def test_whatever_happens_it_is_probed_again_within_its_bounds(events: list[tuple[str, float]]) -> None:
     breaker, now = Breaker(), 0.0
@@ -104,6 +118,8 @@ def test_whatever_happens_it_is_probed_again_within_its_bounds(events: list[tupl
         match event:
             case "fail":
                 breaker.failed(now)
+            case "fail_probe":
+                breaker.failed(now, probe=True)
             case "answer":
                 breaker.answered()
             case "whole":

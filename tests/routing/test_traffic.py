@@ -245,6 +245,36 @@ def test_the_only_target_is_always_tried() -> None:
     assert not scene.traffic.ailing, "it has served: all is forgotten"
 
 
+@pytest.mark.parametrize("rivals", [1, 2], ids=["alone", "rivals"])
+def test_only_the_probe_makes_a_breaker_wait_longer(rivals: int) -> None:
+    scene, to = Scene(), route("priority", *[1.0] * rivals)
+    late = turns(scene.traffic, to.targets, to, "")
+    assert late.next(never) == A
+    late.began(A)
+    scene.fail(A, 5)
+    breaker = scene.traffic.breaker(A)
+    scene.clock.pass_(5)
+    late.ended(A, UpstreamFailed("late", upstream_status=500), whole=False)
+    assert breaker.state(scene.clock()) == "half_open"
+    probe = turns(scene.traffic, to.targets, to, "")
+    assert probe.next(never) == A
+    probe.began(A)
+    assert not breaker.admits(scene.clock())
+    probe.ended(A, UpstreamFailed("again", upstream_status=500), whole=False)
+    assert breaker.until == scene.clock() + 10
+
+
+def test_a_probe_of_a_lone_target_whose_caller_left_lets_another_go() -> None:
+    scene, to = Scene(), route("priority", 1)
+    scene.fail(A, 5)
+    scene.clock.pass_(5)
+    probe = turns(scene.traffic, to.targets, to, "")
+    probe.began(A)
+    assert not scene.traffic.fit(A, scene.clock())
+    probe.ended(A, None, whole=False)
+    assert scene.traffic.fit(A, scene.clock())
+
+
 def test_a_lone_target_that_is_well_leaves_no_trace() -> None:
     scene, to = Scene(), route("priority", 1)
     scene.serve(to)

@@ -47,15 +47,15 @@ class Breaker:
             self._probing_until = now + PROBE_S
         return probes
 
-    def failed(self, now: float) -> None:
-        """A request failed. One that was sent while the breaker was open says nothing new."""
+    def failed(self, now: float, *, probe: bool = False) -> None:
+        """A request failed. Once the breaker has opened, only its probe says anything new."""
         state = self.state(now)
         self.failures += 1
-        self._probing_until = 0.0
-        if state == "half_open":
-            self._open_s = min(self._open_s * 2, OPEN_MAX_S)
-        if state == "half_open" or (state == "closed" and self.failures >= FAILURES):
+        if state == "closed" and self.failures >= FAILURES:
             self.until = now + self._open_s
+        elif state == "half_open" and probe:
+            self._open_s = min(self._open_s * 2, OPEN_MAX_S)
+            self.until, self._probing_until = now + self._open_s, 0.0
 
     def answered(self) -> None:
         """An answer has begun: requests may go again, on trial until one is whole."""

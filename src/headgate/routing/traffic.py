@@ -156,7 +156,11 @@ class Traffic:
             if condition.sound(self.clock()):
                 self.ailing.discard(target)
 
-    def failed(self, target: Target, error: UpstreamError) -> None:
+    def probes(self, target: Target) -> bool:
+        """A call is made. Is it its breaker's probe? Then that has to hear how it ends."""
+        return target in self.ailing and self.conditions[target].breaker.begin(self.clock())
+
+    def failed(self, target: Target, error: UpstreamError, *, probe: bool = False) -> None:
         """A call failed, before or after its first byte."""
         if isinstance(error, UpstreamRefused):
             self.whole(target)
@@ -169,7 +173,7 @@ class Traffic:
         elif isinstance(error, UpstreamRateLimited):
             self._rest(target, error.retry_after_s)
         else:
-            self._ail(target).breaker.failed(self.clock())
+            self._ail(target).breaker.failed(self.clock(), probe=probe)
 
     def heard(self, target: Target, headers: Mapping[bytes, bytes]) -> None:
         """An answer's headers may say that little is left."""

@@ -36,6 +36,7 @@ class Alone:
     def __init__(self, traffic: Traffic, target: Target) -> None:
         self._traffic = traffic
         self._target: Target | None = target
+        self._probing = False
 
     def next(self, may_risk: Risk) -> Target | None:
         target, self._target = self._target, None
@@ -43,6 +44,7 @@ class Alone:
 
     def began(self, target: Target) -> None:
         """Nobody counts the calls of a target that has no rivals."""
+        self._probing = not self._traffic.calm and self._traffic.probes(target)
 
     def answered(self, target: Target, first_token_s: float, headers: Mapping[bytes, bytes]) -> None:
         if not self._traffic.calm:
@@ -50,9 +52,11 @@ class Alone:
 
     def ended(self, target: Target, failure: HeadgateError | None, *, whole: bool) -> None:
         if isinstance(failure, UpstreamError):
-            self._traffic.failed(target, failure)
+            self._traffic.failed(target, failure, probe=self._probing)
         elif whole and not self._traffic.calm:
             self._traffic.whole(target)
+        if self._probing:
+            self._traffic.breaker(target).left()
 
 
 class Rivals:
@@ -76,9 +80,8 @@ class Rivals:
         return target
 
     def began(self, target: Target) -> None:
-        condition = self._traffic.conditions[target]
-        condition.busy += 1
-        self._probing = condition.breaker.begin(self._traffic.clock())
+        self._traffic.conditions[target].busy += 1
+        self._probing = self._traffic.probes(target)
 
     def answered(self, target: Target, first_token_s: float, headers: Mapping[bytes, bytes]) -> None:
         traffic = self._traffic
@@ -93,7 +96,7 @@ class Rivals:
         condition = self._traffic.conditions[target]
         condition.busy -= 1
         if isinstance(failure, UpstreamError):
-            self._traffic.failed(target, failure)
+            self._traffic.failed(target, failure, probe=self._probing)
             self._pass_over(target, failure)
         elif whole:
             self._traffic.whole(target)

@@ -45,7 +45,7 @@ from headgate.routing.changes.repository import RouteVersions
 from headgate.routing.changes.steering import Steering
 from headgate.routing.known import KnownModels
 from headgate.routing.repository import ModelRepository
-from headgate.routing.routes import routes_of
+from headgate.routing.routes import NO_ROUTES, routes_of
 from headgate.routing.traffic import Traffic
 from headgate.storage.answers import answers_at
 from headgate.storage.bus import bus_at
@@ -152,6 +152,7 @@ class Rooms:
         self.steering = Steering(RouteVersions(self.database), self.bus, written_of(config), self._lead)
         meter = Meter(self.journal, (self.metrics.observe, self.access_log.line, self.traces.observe))
         self.traffic = Traffic(catalogue.price, self._target_failed)
+        self.traffic.lead(NO_ROUTES, self.discovery.routes)
         failover = Failover(reaches, self.traffic, self.metrics.followed)
         self.metrics.gauges(
             "headgate_target_breakers",
@@ -183,9 +184,7 @@ class Rooms:
         before, routes = self.discovery.routes, routes_of(laid.routes, self.config.providers)
         self.discovery.catalogue.lead(names_of(self.config, laid.routes))
         self.discovery.routes = routes
-        for name, route in before.named.items():
-            if routes.named.get(name) != route:
-                self.traffic.redraw(name)
+        self.traffic.lead(before, routes)
 
     def _target_failed(self, target: Target, error: UpstreamError) -> None:
         """Targets of routes are counted by name; what callers address directly could be called anything."""

@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from headgate.errors import UpstreamFailed
+from headgate.routing import traffic as rules
+from headgate.routing.breaker import FAILURES
 from headgate.testing import FakeUpstream
 from headgate.testing.answers import Answer, Pacing
 from headgate.testing.faults import Status
 from headgate.testing.gateway import RunningGateway, running
-from headgate.types import Secret
+from headgate.types import DEFAULT, Secret, Target
 from tests.conftest import calls, environ_for
 from tests.databases import empty_url
 
@@ -212,6 +215,21 @@ def test_a_breaker_stays_open_over_a_change_of_routes(owner: httpx.Client, fake:
     assert (state("first"), state("second")) == ("open", "closed")
     owner.put(f"{ROUTES}/pair", json={"targets": ["two/third", "two/first"], "strategy": "weighted"})
     assert (state("first"), state("third")) == ("open", "closed")
+
+
+def test_made_up_names_that_fail_close_no_breaker_of_a_route_whenever_it_was_made(
+    owner: httpx.Client, started: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "CONDITIONS", 20)
+    assert owner.put(f"{ROUTES}/new", json={"targets": ["two/n", "two/m"]}).status_code == 200
+    traffic = started.house.rooms.traffic
+    failure = UpstreamFailed("dead", upstream_status=500)
+    of_settings, of_run_time = Target("two", "short", DEFAULT), Target("two", "n", DEFAULT)
+    for target in (of_settings, of_run_time) * FAILURES:
+        traffic.failed(target, failure)
+    for number in range(100):
+        traffic.failed(Target("two", f"made-up-{number}", DEFAULT), failure)
+    assert {traffic.standing(target)[0] for target in (of_settings, of_run_time)} == {"open"}
 
 
 def test_turns_begin_anew_when_a_route_changes(owner: httpx.Client, fake: FakeUpstream) -> None:

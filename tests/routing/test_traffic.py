@@ -22,7 +22,7 @@ from headgate.errors import (
 )
 from headgate.routing import traffic as rules
 from headgate.routing.explained import explain
-from headgate.routing.routes import Leg, route_of
+from headgate.routing.routes import NO_ROUTES, Leg, Routes, route_of
 from headgate.routing.traffic import Traffic
 from headgate.routing.turns import turns
 from headgate.types import Plan, Route, Target
@@ -289,6 +289,42 @@ def test_made_up_names_push_no_breaker_out(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(200):
         assert not scene.traffic.conditions[Target("p", f"made-up-{number}")].busy
     assert scene.traffic.breaker(A).state(scene.clock()) == "open"
+
+
+def test_failing_made_up_names_push_nothing_out_that_is_held_against_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "CONDITIONS", 50)
+    scene, to = Scene(), route("priority", 1, 1)
+    scene.traffic.lead(NO_ROUTES, Routes({}, {}, frozenset(to.targets)))
+    scene.fail(A, 5)
+    for number in range(1000):
+        scene.fail(Target("p", f"made-up-{number}"))
+    assert A in scene.traffic.ailing
+    assert scene.traffic.standing(A)[0] == "open"
+    assert scene.first(to) == B
+    assert len(scene.traffic.conditions) <= 50
+
+
+def test_of_failing_made_up_names_the_oldest_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "CONDITIONS", 50)
+    scene = Scene()
+    made_up = [Target("p", f"made-up-{number}") for number in range(51)]
+    for target in made_up:
+        scene.fail(target)
+    assert scene.traffic.ailing == set(scene.traffic.conditions) == set(made_up[26:])
+
+
+def test_a_refused_credential_is_forgotten_when_its_time_is_over() -> None:
+    scene, to = Scene(), route("priority", 1, 1)
+    scene.fail(Target("gone", "x", "blue"), 1, UpstreamAuthFailed("no"))
+    scene.serve(to)
+    assert not scene.traffic.calm
+    scene.clock.pass_(rules.REFUSED_S)
+    scene.first(to)
+    assert scene.traffic.calm
+    scene.fail(Target("gone", "x", "blue"), 1, UpstreamAuthFailed("no"))
+    scene.clock.pass_(rules.REFUSED_S)
+    scene.traffic.whole(B)
+    assert scene.traffic.calm
 
 
 def test_made_up_names_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from headgate.errors import UpstreamAuthFailed, UpstreamError, UpstreamRateLimit
 from headgate.routing.breaker import Breaker
 from headgate.routing.condition import Condition
 from headgate.routing.headroom import low_for_s
+from headgate.routing.routes import NO_ROUTES, Routes
 from headgate.routing.stickiness import Stickiness
 from headgate.routing.strategies import STRATEGIES, Price, Strategy, Surroundings
 from headgate.types import Route, Target, Way
@@ -28,8 +29,14 @@ Observer = Callable[[Target, UpstreamError], None]
 
 
 class Conditions(dict[Target, Condition]):
-    """Every target that anybody asked about. Where these are too many, idle ones are forgotten: those first that
-    nothing is held against."""
+    """Every target that anybody asked about. Where these are too many, idle ones that no route leads to are forgotten:
+    those that nothing is held against, else the older half."""
+
+    def __init__(self) -> None:
+        self.ailing: set[Target] = set()
+        """Those that something is held against: empty on a good day, and then nothing else is looked at."""
+        self.routed = NO_ROUTES.targets
+        """The targets of all routes."""
 
     def __missing__(self, target: Target) -> Condition:
         if len(self) >= CONDITIONS:
@@ -38,9 +45,10 @@ class Conditions(dict[Target, Condition]):
         return made
 
     def _make_room(self) -> None:
-        idle = [target for target, condition in self.items() if not condition.busy]
-        for target in [target for target in idle if self[target].blank] or idle:
+        idle = [target for target, condition in self.items() if not condition.busy and target not in self.routed]
+        for target in [target for target in idle if self[target].blank] or idle[: len(idle) // 2 + 1]:
             del self[target]
+            self.ailing.discard(target)
 
     def forgive(self) -> None:
         for condition in self.values():
@@ -62,8 +70,7 @@ class Traffic:
     ) -> None:
         self.clock = clock
         self.conditions = Conditions()
-        self.ailing: set[Target] = set()
-        """Those that something is held against: empty on a good day, and then nothing else is looked at."""
+        self.ailing = self.conditions.ailing
         self.stickiness = Stickiness()
         self._refused: dict[tuple[str, str], tuple[float, str]] = {}
         self._around = Surroundings(clock, random or Random(), self.conditions, price, self.stickiness)
@@ -95,10 +102,13 @@ class Traffic:
             if (target.provider, target.credential) == (provider, credential):
                 condition.rests_until = condition.low_until = 0.0
 
-    def redraw(self, route: str) -> None:
-        """A route has other targets now: what its strategy remembers was about the old ones."""
-        for kind in STRATEGIES:
-            self._strategies.pop((route, kind), None)
+    def lead(self, before: Routes, after: Routes) -> None:
+        """Other routes from now on: what is known of their targets no made-up names push out, and what the strategy of
+        a changed one remembers was about its old targets."""
+        self.conditions.routed = after.targets
+        for name in (name for name, route in before.named.items() if after.named.get(name) != route):
+            for kind in STRATEGIES:
+                self._strategies.pop((name, kind), None)
 
     def choose(self, route: Route, tried: Collection[Target], conversation: str) -> Target | None:
         """The best target that is fit; None where none is left. Those near a rate limit come after the others."""
@@ -149,7 +159,9 @@ class Traffic:
 
     def whole(self, target: Target) -> None:
         """An answer came to its end, or the provider had a good reason to refuse: its credential is good, too."""
-        self._refused.pop((target.provider, target.credential), None)
+        if self._refused:
+            self._refused.pop((target.provider, target.credential), None)
+            self._pardon(self.clock())
         if target in self.ailing:
             condition = self.conditions[target]
             condition.breaker.whole()
@@ -186,6 +198,7 @@ class Traffic:
             yield from tiers
             return
         now, kept = self.clock(), []
+        self._pardon(now)
         for tier in tiers:
             fit = [way for way in tier if way.target not in tried and self.fit(way.target, now)]
             kept.append(fit)
@@ -206,14 +219,18 @@ class Traffic:
         """A credential is of no use for any model of its provider."""
         self._refused[target.provider, target.credential] = (self.clock() + seconds, why)
 
+    def _pardon(self, now: float) -> None:
+        """Forgets refusals whose time is over."""
+        for credential in [credential for credential, (until, _) in self._refused.items() if now >= until]:
+            del self._refused[credential]
+
     def _refusal(self, target: Target) -> tuple[float, str]:
         return self._refused.get((target.provider, target.credential), _NEVER)
 
     def _ail(self, target: Target) -> Condition:
-        if len(self.ailing) >= CONDITIONS:
-            self.ailing.clear()
+        condition = self.conditions[target]
         self.ailing.add(target)
-        return self.conditions[target]
+        return condition
 
 
 _NEVER = (0.0, "")

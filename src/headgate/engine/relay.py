@@ -27,14 +27,14 @@ async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: 
 
 
 async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: Naming) -> None:
-    sink = exchange.sink
+    sink, named = exchange.sink, exchange.wire.event_model
     tab.first_token()
     try:
         told = served(opened, tab, flow.model)
         await sink.begin(exchange.wire.stream_type, told)
         piece = opened.head
         while piece:
-            await sink.write(naming(piece, told.model, ask.model))
+            await sink.write(naming(piece, told.model, ask.model, named))
             piece = await tab.waiting(flow.next())
         if flow.failure is not None:
             flow.failure.message = opened.reach.told(flow.failure.message)

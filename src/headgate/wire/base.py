@@ -18,6 +18,9 @@ from headgate.wire.conversation import AnyEvent, Conversation, Counted, Reply, S
 Fields = dict[str, msgspec.Raw]
 """A body opened at its top level only: field name → undecoded JSON."""
 
+Way = tuple[str, ...]
+"""The fields that lead to a place in a JSON object, from the outermost in."""
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -82,6 +85,8 @@ class Wire(ABC):
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     request_id_headers: ClassVar[tuple[bytes, ...]] = (b"x-request-id",)
     """Where clients of this format look for the request id."""
+    event_model: ClassVar[Way] = ("model",)
+    """Where the events of a stream name the model."""
 
     @abstractmethod
     def ask(self, body: bytes) -> Ask:

@@ -22,6 +22,7 @@ class Messages(TextWire):
 
     name = "messages"
     request_id_headers = (b"x-request-id", b"request-id")
+    event_model = ("message", "model")
 
     def ask(self, body: bytes) -> Ask:
         fields = open_body(body)

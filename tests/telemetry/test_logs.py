@@ -241,7 +241,9 @@ def test_a_terminal_gets_lines_for_people_that_cannot_steer_it(root: logging.Log
         log._records.append(record(model_asked="\x1b[2J"))
         next(handler for handler in root.handlers if isinstance(handler, OutletHandler)).close()
         log.close()
-        shown = os.read(reader.fileno(), 65536).decode()
+        shown = ""
+        while "req-1" not in shown:
+            shown += os.read(reader.fileno(), 65536).decode()
     assert "warning careful \\u001b[2J ****" in shown
     assert "200  /v1/chat/completions  \\u001b[2J  → openai/gpt-4o-mini  2 ms  100+20 tokens  req-1" in shown
     assert "\x1b" not in shown

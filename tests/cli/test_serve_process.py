@@ -121,7 +121,7 @@ def test_a_stream_that_is_open_when_the_drain_time_ends_says_so(tmp_path: Path, 
 def test_sigkill_under_load_loses_no_request_and_doubles_none(
     tmp_path: Path, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fake, "pacing", Pacing(first_byte_s=0.05))
+    monkeypatch.setattr(fake, "pacing", Pacing(first_byte_s=0.25))
     environ = environ_for(fake) | KEYS
     numbers = count()
 

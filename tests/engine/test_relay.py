@@ -116,6 +116,15 @@ async def test_an_answer_without_usage_is_estimated_and_says_so(trip: Trip) -> N
     assert trip.tab.served == "m", "the target's own name, where the provider gives none"
 
 
+async def test_the_tokens_of_a_whole_answer_without_usage_are_estimated_from_what_it_says(trip: Trip) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "z" * 40, "tool_calls": [call]}
+    answer = {"id": "x", "object": "chat.completion", "created": 1, "model": "m"}
+    choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+    await trip.whole(Incoming(msgspec.json.encode(answer | {"choices": choices}), None, "m"))
+    assert trip.tab.usage == Usage(prompt=len(ask().body) // 4, completion=11, estimated=True)
+
+
 async def test_a_model_name_is_bounded_and_holds_no_key(trip: Trip) -> None:
     await trip.whole(Incoming(b"{}", None, KEY + "x" * 9 * MODEL_CHARS))
     assert len(trip.tab.served) == MODEL_CHARS

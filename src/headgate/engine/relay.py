@@ -46,7 +46,7 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
         tab.usage = spent(flow, ask)
     await sink.end()
     if flow.failure is None:
-        await flow.linger()
+        await tab.waiting(flow.linger())
 
 
 def served(opened: Opened, tab: Tab, model: str) -> Served:

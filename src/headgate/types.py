@@ -187,7 +187,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     """What one request was: the row that the journal, the database, the log line, the metrics and the traces share.
 
     Times: `at_us` is epoch microseconds when the request came; the others are durations in microseconds on the
-    monotonic clock. `upstream_us` is the time spent waiting for providers, so `total_us - upstream_us` is our own.
+    monotonic clock. `upstream_us` is the time spent waiting for the caller's body and for providers, pauses before a
+    repeat and the ends of streams among it, so `total_us - upstream_us` is our own and that of a slow reader.
     `status` is the HTTP status that the caller got: 499 where it left before the end, 0 where the process died before
     the end was known. `error` is the error's code, empty for success. `partial` marks a stream that did not reach its
     own end: its usage is what had passed until then.

@@ -171,6 +171,20 @@ async def test_while_redis_is_dead_each_process_keeps_its_own_and_says_so_once(
     assert lines == ["Redis is away", "Redis is back"]
 
 
+@pytest.mark.usefixtures("hasty")
+async def test_what_was_kept_while_redis_was_away_is_found_when_it_is_back_and_then_by_all(
+    server: Server, values: RedisValues, shelf: SharedShelf
+) -> None:
+    answer = kept(b"own")
+    server.stop()
+    await shelf.put("a", answer)
+    server.start()
+    await until_there(values)
+    assert await values.get("headgate:test:answer:a") is None
+    assert await shelf.get("a") == answer
+    assert await values.get("headgate:test:answer:a") is not None
+
+
 async def test_a_frozen_redis_is_left_alone_after_the_first_wait(
     server: Server, shelf: SharedShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

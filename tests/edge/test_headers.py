@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from time import sleep
 
 import httpx
 import pytest
@@ -50,6 +52,16 @@ def test_processing_time_is_the_whole_and_overhead_is_ours(http: httpx.Client, f
     said = ask(http, "gpt-4o").headers
     assert 200 <= int(said["openai-processing-ms"]) < 2_000
     assert 0 < float(said["x-headgate-overhead-ms"]) < 200
+
+
+def test_waiting_for_a_slow_body_is_not_overhead(http: httpx.Client) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield b'{"model": "echo", '
+        sleep(0.5)
+        yield b'"messages": [{"role": "user", "content": "Hello"}]}'
+
+    said = http.post("/v1/chat/completions", content=slowly()).headers
+    assert int(said["openai-processing-ms"]) - float(said["x-headgate-overhead-ms"]) > 50
 
 
 @pytest.mark.parametrize(

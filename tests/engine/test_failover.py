@@ -150,6 +150,16 @@ async def test_a_last_target_is_repeated_from_the_budget_alone(failover: Failove
     assert len(calls(fake)) == 3
 
 
+async def test_the_pause_before_a_repeat_is_not_our_own_time(
+    failover: Failover, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate.engine.failover.pause_s", lambda error, attempts: 0.3)
+    fake.fault(Status(500))
+    noted = tab()
+    async with failover.open(CHAT, ask(), plan("one/a"), failover.reaches, noted):
+        assert noted.upstream_s >= 0.29
+
+
 async def test_leaving_the_scope_closes_a_stream_that_was_not_read(failover: Failover, fake: FakeUpstream) -> None:
     fake.fault(Stall(after=2))
     async with failover.open(CHAT, ask(stream=True), plan("one/a"), failover.reaches, tab()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -61,6 +62,7 @@ class Pieces:
         self.model = "m"
         self.pieces = 0
         self.lingered = False
+        self.lingers_s = 0.0
 
     async def next(self) -> bytes:
         self.pieces += 1
@@ -70,6 +72,7 @@ class Pieces:
 
     async def linger(self) -> None:
         self.lingered = True
+        await asyncio.sleep(self.lingers_s)
 
 
 class Trip:
@@ -116,6 +119,15 @@ async def test_an_answer_without_usage_is_estimated_and_says_so(trip: Trip) -> N
     assert trip.tab.served == "m", "the target's own name, where the provider gives none"
 
 
+async def test_the_tokens_of_a_whole_answer_without_usage_are_estimated_from_what_it_says(trip: Trip) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "z" * 40, "tool_calls": [call]}
+    answer = {"id": "x", "object": "chat.completion", "created": 1, "model": "m"}
+    choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+    await trip.whole(Incoming(msgspec.json.encode(answer | {"choices": choices}), None, "m"))
+    assert trip.tab.usage == Usage(prompt=len(ask().body) // 4, completion=11, estimated=True)
+
+
 async def test_a_model_name_is_bounded_and_holds_no_key(trip: Trip) -> None:
     await trip.whole(Incoming(b"{}", None, KEY + "x" * 9 * MODEL_CHARS))
     assert len(trip.tab.served) == MODEL_CHARS
@@ -130,6 +142,13 @@ async def test_a_stream_passes_piece_by_piece_and_its_source_may_say_that_it_is_
     assert trip.sink.body == b"".join(PIECES).replace(b'"m"', b'"asked"')
     assert (trip.sink.ended, flow.lingered) == (True, True)
     assert (trip.tab.usage, trip.tab.partial, trip.tab.error) == (usage, False, "")
+
+
+async def test_waiting_for_the_end_of_a_connection_is_not_our_own_time(trip: Trip) -> None:
+    flow = Pieces(PIECES)
+    flow.lingers_s = 0.3
+    await trip.stream(flow)
+    assert trip.tab.upstream_s >= 0.29
 
 
 async def test_a_failure_after_the_first_byte_is_an_event_and_no_end_mark(trip: Trip) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 
@@ -169,4 +170,30 @@ def test_a_segment_that_was_removed_is_followed_by_a_new_one(tmp_path: Path) -> 
     removed.room = 0
     journal.closed(record("a"))
     assert lines(tmp_path) == [write(OPENED, underway("a")), write(CLOSED, record("a"))]
+    journal.close()
+
+
+def test_a_segment_whose_sync_fails_while_a_line_is_counted_takes_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(fd: int) -> None:
+        raise OSError("the disk is gone")
+
+    class Late(int):
+        """A count of bytes during whose subtraction the other thread has its turn."""
+
+        def __rsub__(self, room: int) -> int:
+            with monkeypatch.context() as patch, suppress(OSError):
+                patch.setattr(segment_file.os, "fsync", broken)
+                journal.segments[-1].sync()
+            return room - int(self)
+
+    journal = Journal(tmp_path / "journal", fsync_ms=1000)
+    journal.opened(underway("a"))
+    write_now = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_file.os, "write", lambda fd, data: Late(write_now(fd, data)))
+        journal.opened(underway("b"))
+    journal.opened(underway("c"))
+    assert len(journal.segments) == 2
     journal.close()

@@ -49,6 +49,11 @@ def test_round_robin_does_not_serve_one_target_in_a_bunch() -> None:
     assert "".join(scene.serve(to).model for _ in range(7)) == "aabacaa"
 
 
+def test_round_robin_takes_turns_where_nothing_has_a_weight() -> None:
+    to, scene = route("round_robin", 0, 0, 0), Scene()
+    assert "".join(scene.serve(to).model for _ in range(6)) == "abcabc"
+
+
 def test_a_weight_of_nothing_is_for_when_nothing_else_is_left() -> None:
     for strategy in ("weighted", "round_robin", "least_busy", "sticky"):
         to, scene = route(strategy, 0, 1), Scene()

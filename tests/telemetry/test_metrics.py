@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -273,3 +274,33 @@ def test_a_disk_that_does_not_serve_is_said_once_and_requests_still_count(
     assert requests(metrics) == 1
     assert caplog.text.count("shared between processes again") == 1
     metrics.close()
+
+
+def test_a_disk_that_cannot_be_read_leaves_the_process_its_own_numbers(shared: Shared, tmp_path: Path) -> None:
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    shared.observe(record())
+    run.rename(aside)
+    assert requests(shared) == 1
+    aside.rename(run)
+    shared.observe(record())
+    assert requests(shared) == 2
+
+
+def test_nobody_waits_for_a_process_that_holds_the_lock(
+    shared: Shared, tmp_path: Path, start: Callable[[], Process], caplog: pytest.LogCaptureFixture
+) -> None:
+    start().tell("observe 3")
+    shared.observe(record())
+    with (tmp_path / "run" / "metrics-base.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert requests(shared) == 1, "nobody else's numbers are known yet"
+    other = start()
+    other.tell("observe 5")
+    assert float(other.tell("render")) >= 5
+    assert (total := requests(shared)) >= 6
+    with (tmp_path / "run" / "metrics-base.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shared.observe(record())
+        assert requests(shared) == total, "a counter never goes back"
+    assert requests(shared) == total + 1
+    assert not caplog.records

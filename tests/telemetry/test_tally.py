@@ -6,7 +6,14 @@ from timeit import repeat
 
 import pytest
 
-from headgate.errors import InternalError, UpstreamRateLimited, UpstreamTimeout
+from headgate.errors import (
+    BadRequest,
+    DeadlinePassed,
+    InternalError,
+    ModelNotFound,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+)
 from headgate.telemetry.tally import LABEL_SETS, Tally
 from headgate.types import Usage
 from tests.telemetry.records import PLAIN, record
@@ -89,7 +96,10 @@ def test_tokens_without_a_price_are_counted_as_unpriced_and_never_as_free() -> N
         ({"error": UpstreamTimeout.code, "status": 504}, {("openai", "upstream_timeout"): 1}),
         ({"error": UpstreamRateLimited.code, "status": 429}, {("openai", "rate_limit_exceeded"): 1}),
         ({"error": "words of the provider", "status": 400}, {("openai", "upstream_refused"): 1}),
+        ({"error": ModelNotFound.code, "status": 404}, {("openai", "model_not_found"): 1}),
         ({"error": InternalError.code, "status": 500}, {}),
+        ({"error": BadRequest.code, "status": 400}, {}),
+        ({"error": DeadlinePassed.code, "status": 504}, {}),
         ({"error": UpstreamTimeout.code, "status": 504, "attempts": 0}, {}),
         ({"error": "client_left", "status": 499}, {}),
         ({}, {}),

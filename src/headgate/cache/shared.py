@@ -56,10 +56,19 @@ class SharedShelf:
             value = await self._values.get(self._answers + key)
         except StorageUnavailable:
             return await self._own.get(key)
+        if value is None:
+            return await self._brought(key)
         try:
-            return None if value is None else _decode(value)
+            return _decode(value)
         except msgspec.DecodeError:  # another version kept it: to this one it is not there
             return None
+
+    async def _brought(self, key: str) -> Kept | None:
+        """What was kept here while Redis was away, which all get from now on."""
+        kept = await self._own.get(key)
+        if kept is not None:
+            await self.put(key, kept)
+        return kept
 
     async def put(self, key: str, kept: Kept) -> None:
         if kept.size > self.bounds.limit:

@@ -1,4 +1,5 @@
-"""The data plane's door: raw ASGI in front of the control plane. Paths are looked up whole, never by pattern."""
+"""The data plane's door: raw ASGI in front of the control plane. Paths are looked up whole; only that of one
+model begins with the list's."""
 
 from __future__ import annotations
 

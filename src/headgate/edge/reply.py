@@ -1,4 +1,5 @@
-"""Answers of the data plane that are not model output: JSON bodies, and errors in the dialect of their route."""
+"""What the data plane says besides model output: JSON bodies, and errors in the dialect of their route. Also what it
+hears of a request's headers, and the ids that it gives."""
 
 from __future__ import annotations
 

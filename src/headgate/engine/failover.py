@@ -154,7 +154,7 @@ class Attempts:
                 *(self._tab.request_id, self._tab.attempts, named(failed), error.code_said, named(self._target)),
             )
         if self._asked is not None and self._asked[0] == self._target:
-            await asyncio.sleep(pause_s(self._asked[1], self._tab.attempts))
+            await self._tab.waiting(asyncio.sleep(pause_s(self._asked[1], self._tab.attempts)))
         return True
 
     def _instead(self, error: HeadgateError) -> bool:

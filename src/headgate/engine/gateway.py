@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from headgate.access.gate import Gate
 from headgate.engine import deadline
 from headgate.engine.discovery import Discovery
@@ -36,7 +38,12 @@ class Gateway:
             session=exchange.session,
         ) as tab:
             tab.caller = caller = await self.gate.identify(exchange.authorization, exchange.api_key)
-            ask = exchange.wire.ask(await exchange.body())
+            asked = monotonic()
+            try:
+                body = await exchange.body()
+            finally:
+                tab.upstream_s += monotonic() - asked
+            ask = exchange.wire.ask(body)
             tab.model, tab.stream = ask.model, ask.stream
             plan = await self.models.plan(ask.model)
             reaches = self.failover.reaches  # those that the plan was made for: they may be replaced while it waits

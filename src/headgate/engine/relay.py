@@ -8,9 +8,11 @@ from headgate.engine.exchange import Exchange, Served
 from headgate.engine.failover import Opened
 from headgate.engine.flow import Flow
 from headgate.engine.naming import Naming
+from headgate.errors import UpstreamError
 from headgate.ledger.meter import Tab
 from headgate.types import Usage
-from headgate.wire.base import Ask
+from headgate.wire.base import Ask, TextWire, Wire
+from headgate.wire.conversation import Refusal, Text, Thinking, ToolCall
 
 MODEL_CHARS = 512
 
@@ -19,7 +21,7 @@ async def relay(opened: Opened, exchange: Exchange, ask: Ask, tab: Tab, naming: 
     """A failure after the first byte becomes an error event of the caller's dialect, and the stream has no end mark."""
     if opened.whole is not None:
         tab.first_token()
-        tab.usage = opened.whole.usage or estimate(ask, 0)
+        tab.usage = opened.whole.usage or estimate(ask, spoken(exchange.wire, opened.whole.body))
         told = served(opened, tab, opened.whole.model)
         await exchange.sink.whole(naming(opened.whole.body, told.model, ask.model), told)
     elif opened.flow is not None:
@@ -44,7 +46,7 @@ async def stream(flow: Flow, opened: Opened, exchange: Exchange, ask: Ask, tab: 
         tab.usage = spent(flow, ask)
     await sink.end()
     if flow.failure is None:
-        await flow.linger()
+        await tab.waiting(flow.linger())
 
 
 def served(opened: Opened, tab: Tab, model: str) -> Served:
@@ -71,6 +73,28 @@ def spent(flow: Flow, ask: Ask) -> Usage:
     return reported
 
 
-def estimate(ask: Ask, pieces: int) -> Usage:
-    """Counts that no provider reported, marked so: about four bytes a prompt token, one completion token a piece."""
-    return Usage(prompt=len(ask.body) // 4, completion=pieces, estimated=True)
+def spoken(wire: Wire, body: bytes) -> int:
+    """Tokens of a whole answer that nobody counted: four bytes each of its text, reasoning and calls.
+
+    Vectors have none, and neither has an answer that cannot be read, which passes all the same.
+    """
+    if not isinstance(wire, TextWire):
+        return 0
+    try:
+        reply = wire.read_reply(body)
+    except UpstreamError:
+        return 0
+    said = 0
+    for choice in reply.choices:
+        for part in choice.parts:
+            if isinstance(part, Text | Thinking | Refusal):
+                said += len(part.text.encode())
+            elif isinstance(part, ToolCall):
+                said += len(part.arguments.encode())
+    return -(-said // 4)
+
+
+def estimate(ask: Ask, completion: int) -> Usage:
+    """Counts that no provider reported, marked so: about four bytes a token of a request or a whole answer, one
+    completion token a piece of a stream."""
+    return Usage(prompt=len(ask.body) // 4, completion=completion, estimated=True)

@@ -100,7 +100,7 @@ class Journal:
     def _append(self, lines: bytes) -> None:
         try:
             segment = self.segments[-1] if self.segments else None
-            if segment is None or segment.room <= 0 or monotonic() > self._due:
+            if segment is None or segment.failed or segment.room <= 0 or monotonic() > self._due:
                 segment = self._begin()
             segment.append(lines)
         except OSError as error:
@@ -181,5 +181,4 @@ class _Fsync:
         try:
             segment.sync()
         except OSError as error:
-            segment.room = 0
             log.error("a journal segment could not be brought to the disk; the next line begins a new one: %s", error)

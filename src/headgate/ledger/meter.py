@@ -79,7 +79,7 @@ class Tab:
             self._written = True
 
     async def waiting(self, answer: Awaitable[Answer]) -> Answer:
-        """Waits for a provider, and counts the time as its own."""
+        """Waits for a provider, and counts the time as not ours."""
         asked = monotonic()
         try:
             return await answer
@@ -97,7 +97,7 @@ class Tab:
 
     @property
     def own_s(self) -> float:
-        """Our own time until now, in seconds: everything but the waiting for providers."""
+        """Our own time until now, in seconds: everything but the waiting for bodies and providers."""
         return monotonic() - self._began - self.upstream_s
 
     def __enter__(self) -> Tab:

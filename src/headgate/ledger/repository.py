@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Dialect, Row, Select, case, cast, func, insert, select, tuple_
+from sqlalchemy import Dialect, Row, Select, and_, case, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from headgate.errors import BadRequest
@@ -53,7 +53,8 @@ By = Literal["model", "key", "provider", "day"]
 class UsageTotal(msgspec.Struct, frozen=True):
     """The sum of one model's, key's, provider's or day's rows.
 
-    `failed` had an error; `unpriced` have no known price, which `cost_nano` leaves out: None where no row has one.
+    `failed` had an error; `unpriced` used tokens whose price is not known, which `cost_nano` leaves out: None where no
+    row has a cost.
     """
 
     name: str
@@ -112,11 +113,12 @@ class UsageRepository:
 
 def moment(said: str, param: str) -> int:
     """Reads epoch seconds or an ISO 8601 time (UTC where it names no zone) into epoch microseconds.
+    Eight digits are a date.
 
     Raises `BadRequest` that names `param`.
     """
     try:
-        if re.fullmatch(r"\d{1,11}(\.\d+)?", said):
+        if re.fullmatch(r"(?!\d{8}$)\d{1,11}(\.\d+)?", said):
             return int(float(said) * 1_000_000)
         time = datetime.fromisoformat(said)
         time = time if time.tzinfo else time.replace(tzinfo=UTC)
@@ -238,7 +240,7 @@ _SUMS = (
     _total(usage.c.cached_tokens),
     _total(usage.c.reasoning_tokens),
     cast(func.sum(usage.c.cost_nano), Whole),
-    _total(case((usage.c.cost_nano.is_(None), 1), else_=0)),
+    _total(case((and_(usage.c.cost_nano.is_(None), usage.c.prompt_tokens.is_not(None)), 1), else_=0)),
 )
 
 

@@ -20,12 +20,14 @@ class Segment:
     """A journal file that this process holds locked (`flock`) until it is closed: whoever gets the lock of a file that
     still has its name knows that its writer is dead."""
 
-    __slots__ = ("_fd", "_folder_unsynced", "_guard", "path", "room", "taken", "unsynced")
+    __slots__ = ("_fd", "_folder_unsynced", "_guard", "failed", "path", "room", "taken", "unsynced")
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.room = SEGMENT_BYTES
-        """Bytes that may still be appended; 0 after a failure."""
+        """Bytes that may still be appended, while nothing failed."""
+        self.failed = False
+        """Whether a line or the disk failed, so that it takes no more; set by any thread and never taken back."""
         self.taken = 0
         """Bytes whose rows are in the database."""
         self.unsynced = False
@@ -38,10 +40,10 @@ class Segment:
         try:
             written = os.write(self._fd, lines)
         except OSError:
-            self.room = 0
+            self.failed = True
             raise
         if written != len(lines):
-            self.room = 0
+            self.failed = True
             raise OSError(f"only {written} of {len(lines)} bytes could be written")
         self.room -= written
 
@@ -55,7 +57,8 @@ class Segment:
         return os.pread(self._fd, count, offset)
 
     def sync(self) -> None:
-        """Brings what was appended to the disk; called from a thread of its own. Raises `OSError`."""
+        """Brings what was appended to the disk; called from a thread of its own. Raises `OSError`, and takes no
+        more lines, when that fails."""
         with self._guard:
             if self._fd < 0:
                 return
@@ -65,11 +68,14 @@ class Segment:
             os.fsync(fd)
             if os.fstat(fd).st_nlink == 0:
                 raise FileNotFoundError(f"{self.path.name} was removed while it was written")
+            if self._folder_unsynced:
+                _sync_folder(self.path.parent)
+                self._folder_unsynced = False
+        except OSError:
+            self.failed = True
+            raise
         finally:
             os.close(fd)
-        if self._folder_unsynced:
-            _sync_folder(self.path.parent)
-            self._folder_unsynced = False
 
     def delete(self) -> None:
         """Removes the file, then lets its lock go: never the other way round."""

@@ -53,19 +53,20 @@ class Strategy(Protocol):
 
 class RoundRobin:
     """Takes turns, by weight and evenly spread (nginx's smooth weighted round robin). `priority` is this in tiers of
-    one target each, whose credentials take turns."""
+    one target each, whose credentials take turns. Without any weight all are equal."""
 
     def __init__(self, route: str, around: Surroundings) -> None:
         self._credit: dict[int, float] = {}
 
     def choose(self, ways: Sequence[Way], conversation: str) -> Way:
-        credit, total, best, most = self._credit, 0.0, ways[0], -inf
+        credit, best, most = self._credit, ways[0], -inf
+        total = sum([way.weight for way in ways])
+        even = 0.0 if total else 1.0
         for way in ways:
-            total += way.weight
-            credit[way.number] = mine = credit.get(way.number, 0.0) + way.weight
+            credit[way.number] = mine = credit.get(way.number, 0.0) + way.weight + even
             if mine > most:
                 best, most = way, mine
-        credit[best.number] -= total
+        credit[best.number] -= total + even * len(ways)
         return best
 
     def rank(self, way: Way) -> float:

@@ -75,7 +75,8 @@ class Alone:
 class Shared(Alone):
     """The metrics of all processes of `home`: whichever of them is asked answers for all.
 
-    Each writes its numbers to a file every second and when asked; a kill loses what was counted since.
+    Each writes its numbers to a file every second and when asked; a kill loses what was counted since. Only the start
+    and the end wait for other processes: in between a round that comes upon one is left out.
     """
 
     def __init__(self, home: Path, every_s: float = 1.0) -> None:
@@ -85,6 +86,7 @@ class Shared(Alone):
         self._every_s = every_s
         self._saving = True
         self._timer: asyncio.TimerHandle | None = None
+        self._rendered: tuple[bytes, str] | None = None
 
     def start(self) -> None:
         self._keep()
@@ -93,21 +95,30 @@ class Shared(Alone):
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._keep()
+        self._keep(patient=True)
         self._snapshots.close()
 
     def render(self) -> tuple[bytes, str]:
+        """Everybody's numbers; as they were last while another process writes, and this one's own without a disk."""
         self._keep()
-        with self._snapshots.locked():
-            total = self._snapshots.total(self._snapshot())
-        return exposition(total.tally, total.gauges)
-
-    def _keep(self) -> None:
-        """Saves, and says once when the disk begins or ceases to serve: requests go on either way."""
         try:
             with self._snapshots.locked():
+                total = self._snapshots.total(self._snapshot())
+        except BlockingIOError:
+            return self._rendered or super().render()
+        except OSError:
+            return super().render()
+        self._rendered = exposition(total.tally, total.gauges)
+        return self._rendered
+
+    def _keep(self, *, patient: bool = False) -> None:
+        """Saves, and says once when the disk begins or ceases to serve: requests go on either way."""
+        try:
+            with self._snapshots.locked(patient=patient):
                 self._snapshots.save(self._snapshot())
                 self._snapshots.fold()
+        except BlockingIOError:
+            return
         except OSError as error:
             if self._saving:
                 _log.warning("metrics are not shared between processes for now: %s", error)

@@ -51,17 +51,20 @@ class Snapshots:
         self._folder = folder
         self._base = folder / "metrics-base.msgpack"
         self._own = folder / f"metrics-{os.getpid()}.msgpack"
-        with self.locked():
+        with self.locked(patient=True):
             self.fold()
             self._life = _open(self._own.with_suffix(".lock"))
             fcntl.flock(self._life, fcntl.LOCK_EX)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps the other processes out for the few milliseconds that reading and writing take."""
+    def locked(self, *, patient: bool = False) -> Iterator[None]:
+        """Keeps the other processes out for the few milliseconds that reading and writing take.
+
+        Raises `BlockingIOError` while another one has it, unless `patient`.
+        """
         lock = _open(self._base.with_suffix(".lock"))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
             yield
         finally:
             os.close(lock)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headgate.errors import DeadlinePassed, HeadgateError, HouseError, UpstreamRefused
+from headgate.errors import HeadgateError, ModelNotFound, UpstreamError, UpstreamRefused
 from headgate.types import Record
 
 LABEL_SETS = 1000
@@ -66,6 +66,7 @@ class Served(msgspec.Struct, array_like=True):
 RequestLabels = tuple[str, str, str, int]
 """route, provider, model, status"""
 OTHER_REQUESTS: RequestLabels = (OTHER, OTHER, OTHER, -1)
+OTHER_TARGETS = (OTHER, OTHER, OTHER)
 REST = (OTHER, OTHER)
 
 
@@ -91,9 +92,7 @@ class Tally(msgspec.Struct, array_like=True):
         provider = record.provider
         served = self.served.get((provider, record.model_served)) or self._unknown(record)
         labels = (record.route, provider, served.model, record.status)
-        if labels not in self.requests:
-            labels = _room(self.requests, labels, OTHER_REQUESTS)
-        self.requests[labels] = self.requests.get(labels, 0) + 1
+        _count(self.requests, labels, OTHER_REQUESTS)
         _spread(served.request, REQUEST_BOUNDS_US, record.total_us)
         _spread(self.overhead, OVERHEAD_BOUNDS_US, max(record.total_us - record.upstream_us, 0))
         if record.first_token_us is not None:
@@ -124,13 +123,11 @@ class Tally(msgspec.Struct, array_like=True):
 
     def upstream_failed(self, provider: str, code: str) -> None:
         """Counts a failure of a provider. `code` is the error's; words of the provider's own count as a refusal."""
-        labels = _room(self.upstream_errors, (provider, error_class(code)), REST)
-        self.upstream_errors[labels] = self.upstream_errors.get(labels, 0) + 1
+        _count(self.upstream_errors, (provider, error_class(code)), REST)
 
     def target_failed(self, provider: str, model: str, credential: str) -> None:
         """Counts a failed call to a target."""
-        labels = _room(self.target_failures, (provider, model, credential), (OTHER, OTHER, OTHER))
-        self.target_failures[labels] = self.target_failures.get(labels, 0) + 1
+        _count(self.target_failures, (provider, model, credential), OTHER_TARGETS)
 
     def recalled(self, hit: bool) -> None:
         """Counts a look at what is kept."""
@@ -140,14 +137,11 @@ class Tally(msgspec.Struct, array_like=True):
     def add(self, other: Tally) -> None:
         """Adds another process's numbers to these."""
         for target, count in other.target_failures.items():
-            where = _room(self.target_failures, target, (OTHER, OTHER, OTHER))
-            self.target_failures[where] = self.target_failures.get(where, 0) + count
+            _count(self.target_failures, target, OTHER_TARGETS, count)
         for labels, count in other.requests.items():
-            place = _room(self.requests, labels, OTHER_REQUESTS)
-            self.requests[place] = self.requests.get(place, 0) + count
+            _count(self.requests, labels, OTHER_REQUESTS, count)
         for failure, count in other.upstream_errors.items():
-            at = _room(self.upstream_errors, failure, REST)
-            self.upstream_errors[at] = self.upstream_errors.get(at, 0) + count
+            _count(self.upstream_errors, failure, REST, count)
         for key, served in other.served.items():
             key = _room(self.served, key, REST)
             self.served.setdefault(key, Served(key[1])).add(served)
@@ -167,6 +161,12 @@ def _room(taken: Mapping[Labels, object], labels: Labels, rest: Labels) -> Label
     return labels if labels in taken or len(taken) < LABEL_SETS - 1 else rest
 
 
+def _count(counts: dict[Labels, int], labels: Labels, rest: Labels, more: int = 1) -> None:
+    if labels not in counts:
+        labels = _room(counts, labels, rest)
+    counts[labels] = counts.get(labels, 0) + more
+
+
 def _spread(into: Buckets, bounds: tuple[int, ...], us: int) -> None:
     into.counts[bisect_left(bounds, us)] += 1
     into.sum_us += us
@@ -176,8 +176,10 @@ def _codes(family: type[HeadgateError]) -> set[str]:
     return {family.code}.union(*(_codes(member) for member in family.__subclasses__()))
 
 
-_OURS = frozenset(_codes(HouseError) | {"", DeadlinePassed.code})
-_KNOWN = frozenset(_codes(HeadgateError) | {"insufficient_quota"})
+_THEIRS = frozenset(_codes(UpstreamError) | {"insufficient_quota", ModelNotFound.code})
+"""What a provider's failure is called, a model that it does not have among it."""
+_KNOWN = _THEIRS | _codes(HeadgateError)
+_OURS = (_KNOWN - _THEIRS) | {""}
 
 
 def error_class(code: str) -> str:

@@ -45,7 +45,7 @@ def outgoing(asked: Wire, ask: Ask, reach: Reach, target: Target) -> Outgoing:
     if ask.stream and not (wire is asked and ask.counts):
         wire.want_usage(fields)
     dropped += reach.provider.adjust(wire.name, target.model, fields)
-    named = tuple(name[:NAME_CHARS] for name in dropped[:NAMED])
+    named = tuple(name[:NAME_CHARS] for name in dropped[:NAMED]) if dropped else ()
     return Outgoing(wire, ask.body if fields == ask.fields else encode(fields), named)
 
 

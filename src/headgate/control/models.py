@@ -8,11 +8,12 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
+from headgate.control.body import bounded
 from headgate.control.guard import Known, Owner
 from headgate.edge.models import a_token
 from headgate.engine.kept import KeptAnswers
 from headgate.engine.sync import Sync
-from headgate.errors import BadRequest, BodyTooLarge
+from headgate.errors import BadRequest
 from headgate.routing.repository import ModelRepository
 from headgate.storage.bus import Bus
 from headgate.types import Allowed, ModelCard
@@ -95,7 +96,7 @@ async def whitelist(request: Request, caller: Known) -> Response:
 @router.put("/models/update_whitelist", summary="Replace the whitelist", openapi_extra=TAKES_ROWS)
 async def update_whitelist(request: Request, caller: Owner) -> WhitelistRows:
     """Replaces the whole list, or, where one row is bad, nothing. Every process follows within a second."""
-    rows = read_rows(await bounded(request))
+    rows = read_rows(await bounded(request, BODY_BYTES))
     house = rooms(request)
     await house.models.set_whitelist([Allowed(row.id, row.provider) for row in rows.data])
     for topic in ("models", "whitelist"):
@@ -124,16 +125,6 @@ def complete(cards: list[ModelCard]) -> bytes:
         for card in cards
     ]
     return encode({"data": rows})
-
-
-async def bounded(request: Request) -> bytes:
-    """The body, read after the caller is known to be an owner. Raises `BodyTooLarge`."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise BodyTooLarge(f"a whitelist may have {BODY_BYTES} bytes")
-    return bytes(body)
 
 
 def read_rows(body: bytes) -> WhitelistRows:
